@@ -1,0 +1,212 @@
+"""A model bundle: one folder with a manifest and the parts it lists.
+
+::
+
+    manifest.json     format, library versions; for each language labels, codes, temperatures, thresholds,
+    version;
+                      for each part its size and sha256
+    ar.joblib         one scikit-learn pipeline a language
+
+Reading a pickle runs what is in it. So a part is read into memory once, compared with the manifest, and
+only those bytes are unpickled; and whoever must trust a bundle pins the manifest's own digest (`sha256`),
+which covers them all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import joblib
+import msgspec
+import numpy as np
+import sklearn
+
+__all__ = [
+    "FORMAT",
+    "SHIPPED",
+    "Bundle",
+    "BundleError",
+    "Calibration",
+    "Language",
+    "Manifest",
+    "Part",
+    "digest",
+]
+
+FORMAT = 1
+SHIPPED = Path(__file__).parent / "artifacts"
+"""The bundle that comes with the package."""
+
+_MANIFEST = "manifest.json"
+_MAX_MANIFEST = 4 << 20
+_MAX_PART = 256 << 20
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}\.joblib")
+
+
+class BundleError(Exception):
+    """A bundle is refused; the message is one line that says what to do."""
+
+
+class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file of a bundle."""
+
+    sha256: str
+    bytes: int
+
+
+class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`temperature` turns scores into probabilities; below `threshold` the model abstains."""
+
+    temperature: float
+    threshold: float
+
+
+class Language(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is known of one language's model beside its weights."""
+
+    version: str
+    part: str
+    labels: list[str]
+    codes: dict[str, str]
+    full: Calibration
+    short: Calibration
+    reference: dict[str, Any]
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`manifest.json`."""
+
+    format: int
+    libraries: dict[str, str]
+    languages: dict[str, Language]
+    parts: dict[str, Part]
+
+
+class Bundle:
+    """A manifest and the verified bytes of its parts."""
+
+    def __init__(self, manifest: Manifest, parts: dict[str, bytes], sha256: str) -> None:
+        self.manifest = manifest
+        self.sha256 = sha256
+        self._parts = parts
+
+    @classmethod
+    def build(cls, languages: dict[str, Language], parts: dict[str, bytes]) -> Bundle:
+        """A bundle of serialised `parts`, made by the libraries of this process."""
+        manifest = Manifest(
+            format=FORMAT,
+            libraries={
+                "scikit-learn": sklearn.__version__,
+                "joblib": joblib.__version__,
+                "numpy": np.__version__,
+            },
+            languages=dict(sorted(languages.items())),
+            parts={name: Part(digest(data), len(data)) for name, data in sorted(parts.items())},
+        )
+        return cls(manifest, parts, digest(_encode(manifest)))
+
+    @classmethod
+    def read(cls, folder: Path, *, sha256: str | None = None) -> Bundle:
+        """Read and verify the bundle in `folder`; raises BundleError.
+
+        `sha256` is the expected digest of manifest.json, in hexadecimal.
+        """
+        data = _read(folder / _MANIFEST, _MAX_MANIFEST)
+        found = digest(data)
+        if sha256 is not None and found != sha256.strip().lower():
+            raise BundleError(
+                f"{folder}: its manifest has sha256 {found}, but {sha256} is pinned; "
+                "pin the new digest if you trust this bundle, else restore the old one"
+            )
+        manifest = _decode(folder, data)
+        parts = {}
+        for name, part in manifest.parts.items():
+            if not _NAME.fullmatch(name) or not 0 <= part.bytes <= _MAX_PART:
+                raise BundleError(f"{folder}: the manifest lists an impossible part {name!r}; train the bundle again")
+            content = _read(folder / name, part.bytes)
+            if len(content) != part.bytes or digest(content) != part.sha256:
+                raise BundleError(
+                    f"{folder / name} is not the file that the manifest lists; copy the whole bundle again"
+                )
+            parts[name] = content
+        return cls(manifest, parts, found)
+
+    def write(self, folder: Path) -> None:
+        """Write to `folder`, whole or not at all; replaces a bundle that is there, raises BundleError over
+        others."""
+        if folder.exists() and any(folder.iterdir()) and not (folder / _MANIFEST).exists():
+            raise BundleError(f"{folder} holds something that is not a bundle; choose another folder")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            temporary.chmod(0o755)
+            for name, data in self._parts.items():
+                (temporary / name).write_bytes(data)
+            (temporary / _MANIFEST).write_bytes(_encode(self.manifest))
+            old = Path(f"{temporary}-old")
+            if folder.exists():
+                os.replace(folder, old)
+            os.replace(temporary, folder)
+            shutil.rmtree(old, ignore_errors=True)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def load(self, name: str) -> Any:
+        """Unpickle the part `name` from its verified bytes."""
+        return joblib.load(io.BytesIO(self._parts[name]))
+
+
+def dump(value: object) -> bytes:
+    """Serialise a part; the same value gives the same bytes."""
+    buffer = io.BytesIO()
+    joblib.dump(value, buffer, compress=("zlib", 9))
+    return buffer.getvalue()
+
+
+def digest(data: bytes) -> str:
+    """Hexadecimal sha256."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _encode(manifest: Manifest) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
+
+
+def _decode(folder: Path, data: bytes) -> Manifest:
+    try:
+        found = msgspec.json.decode(data, type=dict[str, Any])
+        if found.get("format") != FORMAT:
+            raise BundleError(
+                f"{folder} has bundle format {found.get('format')!r}, Ajil reads {FORMAT}; train it again"
+            )
+        manifest = msgspec.convert(found, Manifest)
+    except msgspec.DecodeError as error:
+        raise BundleError(f"{folder / _MANIFEST}: {error}; train the bundle again or copy it whole") from error
+    trained = manifest.libraries.get("scikit-learn", "?")
+    if trained.split(".")[:2] != sklearn.__version__.split(".")[:2]:
+        raise BundleError(
+            f"{folder} was trained with scikit-learn {trained}, here is {sklearn.__version__}; "
+            "install that minor version or train the bundle again"
+        )
+    for name, language in manifest.languages.items():
+        if language.part not in manifest.parts:
+            raise BundleError(f"{folder}: the part {language.part!r} of {name!r} is not listed; train the bundle again")
+    return manifest
+
+
+def _read(path: Path, limit: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise BundleError(f"{path}: {error.strerror}; give the folder of a bundle, with its manifest.json") from error
+    if len(data) > limit:
+        raise BundleError(f"{path} is larger than the {limit} bytes it may have; copy the whole bundle again")
+    return data

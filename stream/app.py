@@ -1,0 +1,123 @@
+"""The wiring: settings and a model in, a Faust app out. The only file that makes agents."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import faust
+from faust.app.base import BootStrategy
+from mode.supervisors import CrashingSupervisor
+
+from stream.alerts import AlertStage
+from stream.classify import ClassifyStage, Model
+from stream.health import HealthServer
+from stream.kafka import messages
+from stream.source import RecordBatch, Source, Stop
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Sequence
+
+    from mode import Service
+
+    from stream.metrics import Metrics
+    from stream.settings import Settings
+
+__all__ = ["AGENTS", "App", "build_app"]
+
+AGENTS = ("classify", "alerts")
+
+
+class _Boot(BootStrategy):
+    """Faust without its Kafka: the health server first, our sources last, so that they stop before their agents."""
+
+    enable_kafka_consumer = False
+    enable_kafka_producer = False
+    enable_web = False
+
+    def server(self) -> Iterable[Service]:
+        return [self.app.health, *super().server(), *self.app.sources]
+
+
+class App(faust.App):
+    """A Faust app whose agents read from `sources`."""
+
+    BootStrategy = _Boot
+    logger = logging.getLogger("mode.app")
+    sources: Sequence[Source]
+    health: HealthServer
+
+    def _create_directories(self) -> None:
+        """Faust would make folders for tables where the worker was started, on what may be a read-only disk."""
+
+
+def build_app(settings: Settings, model: Model | None, metrics: Metrics, agents: Sequence[str] = AGENTS) -> App:
+    """An app with the given agents, ready for `faust.Worker`. Only the classify agent needs a `model`."""
+    app = App(
+        settings.group,
+        # Faust would let any WEB_PORT or BROKER_URL in the environment override what is said here.
+        env={"": ""},
+        broker=f"kafka://{settings.brokers}",
+        store="memory://",
+        agent_supervisor=CrashingSupervisor,
+        worker_redirect_stdouts=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+    )
+    stop = Stop(settings.stop_deadline)
+    wire = {"classify": _wire_classify, "alerts": _wire_alerts}
+    app.sources = [wire[name](app, settings, model, metrics, stop) for name in agents]
+    app.health = HealthServer(settings, metrics, app.sources)
+    return app
+
+
+def _wire_classify(app: App, settings: Settings, model: Model | None, metrics: Metrics, stop: Stop) -> Source:
+    assert model is not None
+    source = Source(
+        app,
+        "classify",
+        topic=settings.topic_raw,
+        group=settings.group,
+        outputs=[settings.topic_enriched, settings.topic_rejected, settings.topic_signals],
+        settings=settings,
+        metrics=metrics,
+        stop=stop,
+    )
+    stage = ClassifyStage(model, settings)
+
+    @app.agent(source.channel, name="classify")
+    async def classify(batches: AsyncIterator[RecordBatch]) -> None:
+        async for batch in batches:
+            with metrics.stage.labels("classify", "classify").time():
+                # Scoring and HTML extraction would hold up the event loop, and with it the health checks.
+                classified = await asyncio.to_thread(stage, batch.records)
+            batch.publish(classified.outputs, partial(metrics.classified, classified.results))
+
+    return source
+
+
+def _wire_alerts(app: App, settings: Settings, _: Any, metrics: Metrics, stop: Stop) -> Source:
+    stage = AlertStage(settings)
+    source = Source(
+        app,
+        "alerts",
+        topic=settings.topic_signals,
+        group=f"{settings.group}.alerts",
+        outputs=[settings.topic_stories, settings.topic_alerts],
+        settings=settings,
+        metrics=metrics,
+        stop=stop,
+        # Another worker may have told these partitions' stories until now.
+        prepare=lambda: stage.restore(messages(settings, settings.topic_stories, from_beginning=True, follow=False)),
+    )
+
+    @app.agent(source.channel, name="alerts")
+    async def alerts(batches: AsyncIterator[RecordBatch]) -> None:
+        async for batch in batches:
+            with metrics.stage.labels("alerts", "place").time():
+                told = await asyncio.to_thread(stage, batch.records)
+            batch.publish(told.outputs, partial(metrics.alerted, told.alerts))
+
+    return source

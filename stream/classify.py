@@ -1,0 +1,207 @@
+"""Record batch -> enriched articles, rejections and signals. Pure, but for the clock it is given.
+
+One bad record never fails its batch: what cannot be decoded is rejected by itself, and when the model raises on a
+batch its articles are asked one after another, so that only the culprit is rejected.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+
+from models.classifier import Article, Verdict
+from stream.decode import decode
+from stream.errors import Reason, Rejection
+from stream.records import (
+    Alternative,
+    Breaking,
+    EnrichedArticle,
+    Freshness,
+    ModelRef,
+    Output,
+    RawArticle,
+    Record,
+    Signal,
+    Term,
+    Topic,
+    cloudevent_headers,
+    encode,
+    event_id,
+    rejected_headers,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from stream.settings import Settings
+
+__all__ = ["Classified", "ClassifyStage", "Model"]
+
+MAX_TITLE = 1000
+"""Characters of a title that are published: the longest headlines have 300, a flood of marks has a million."""
+
+Result = EnrichedArticle | Rejection
+
+
+class Model(Protocol):
+    """What the stage asks of a model; `models.classifier.Classifier` is one."""
+
+    def classify(self, articles: Sequence[Article]) -> list[Verdict]: ...
+
+
+class Classified(NamedTuple):
+    """A batch's answers, in the order of its records, and what is to be written for them."""
+
+    results: list[Result]
+    outputs: list[Output]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class ClassifyStage:
+    """Holds the model and the names of the topics; keeps nothing between batches."""
+
+    def __init__(self, model: Model, settings: Settings, clock: Callable[[], datetime] = _now) -> None:
+        self._model = model
+        self._settings = settings
+        self._clock = clock
+
+    def __call__(self, records: Sequence[Record]) -> Classified:
+        results: list[Result] = []
+        outputs: list[Output] = []
+        for record, result in zip(records, self.results(records), strict=True):
+            published: list[Output] = []
+            if isinstance(result, EnrichedArticle):
+                published = self._publish(record, result)
+                result = self._fitting(result, published)
+            if isinstance(result, Rejection):
+                published = [self._reject(record, result)]
+            results.append(result)
+            outputs += published
+        return Classified(results, outputs)
+
+    def results(self, records: Sequence[Record]) -> list[Result]:
+        """One enriched article or rejection for each record."""
+        decoded = [self._decode(record) for record in records]
+        articles = [
+            (at, _article(record, raw))
+            for at, (record, raw) in enumerate(zip(records, decoded, strict=True))
+            if isinstance(raw, RawArticle)
+        ]
+        verdicts = dict(zip([at for at, _ in articles], self._verdicts([a for _, a in articles]), strict=True))
+        now = self._clock()
+        results: list[Result] = []
+        for at, (record, raw) in enumerate(zip(records, decoded, strict=True)):
+            answer = raw if isinstance(raw, Rejection) else verdicts[at]
+            if isinstance(raw, RawArticle) and isinstance(answer, Verdict):
+                results.append(_enriched(record, raw, answer, now))
+            else:
+                assert isinstance(answer, Rejection)
+                results.append(answer)
+        return results
+
+    def _decode(self, record: Record) -> RawArticle | Rejection:
+        try:
+            return decode(record.value, record.headers, max_bytes=self._settings.max_article_bytes)
+        except Rejection as rejection:
+            return rejection
+
+    def _verdicts(self, articles: Sequence[Article]) -> list[Verdict | Rejection]:
+        if not articles:
+            return []
+        try:
+            return list(self._model.classify(articles))
+        except Exception as error:
+            if len(articles) == 1:
+                # The type only: a model's message may quote the article.
+                return [Rejection(Reason.MODEL_ERROR, f"the model raised {type(error).__name__}", stage="classify")]
+        return [verdict for article in articles for verdict in self._verdicts([article])]
+
+    def _publish(self, record: Record, article: EnrichedArticle) -> list[Output]:
+        key = record.key if record.key is not None else article.id.encode()
+        event, time = article.event_id, article.enriched_at
+        signal = Signal(
+            event_id=event,
+            id=article.id,
+            url=article.url,
+            source=article.source,
+            title=article.title,
+            lang=article.lang,
+            published_at=article.published_at,
+            ingested_at=article.ingested_at,
+            topic=article.topic.label,
+            breaking=article.breaking,
+        )
+        headers = cloudevent_headers(record.headers, "ajil.article.enriched", event, time)
+        traced = [(name, value) for name, value in record.headers if name.lower() == "traceparent"]
+        return [
+            Output(self._settings.topic_enriched, key, encode(article), headers),
+            Output(
+                self._settings.topic_signals,
+                article.lang.encode(),
+                encode(signal),
+                cloudevent_headers(traced, "ajil.signal", event, time),
+            ),
+        ]
+
+    def _fitting(self, article: EnrichedArticle, outputs: list[Output]) -> Result:
+        size = max(output.size for output in outputs)
+        if size <= self._settings.max_output_bytes:
+            return article
+        return Rejection(
+            Reason.OUTPUT_TOO_LARGE,
+            f"the enriched record has {size} bytes; AJIL_MAX_OUTPUT_BYTES allows {self._settings.max_output_bytes}",
+            stage="encode",
+        )
+
+    def _reject(self, record: Record, rejection: Rejection) -> Output:
+        headers = rejected_headers(record.headers, record.place, event_id(record.place), rejection)
+        return Output(self._settings.topic_rejected, record.key, record.value, headers)
+
+
+def _article(record: Record, raw: RawArticle) -> Article:
+    return Article(
+        title=raw.title,
+        body=raw.body,
+        lang=raw.lang,
+        section=raw.section,
+        urgency=raw.urgency,
+        source=raw.source,
+        published_at=raw.published_at,
+        received_at=record.timestamp,
+    )
+
+
+def _enriched(record: Record, raw: RawArticle, verdict: Verdict, now: datetime) -> EnrichedArticle:
+    return EnrichedArticle(
+        event_id=event_id(record.place),
+        id=raw.id,
+        url=raw.url,
+        source=raw.source,
+        title=verdict.title and verdict.title[:MAX_TITLE],
+        lang=verdict.lang,
+        published_at=raw.published_at,
+        ingested_at=record.timestamp,
+        enriched_at=now,
+        topic=Topic(
+            verdict.label,
+            verdict.code,
+            round(verdict.confidence, 6),
+            verdict.reason,
+            [Alternative(label, round(confidence, 6)) for label, confidence in verdict.alternatives],
+        ),
+        breaking=Breaking(
+            verdict.breaking.flag,
+            round(verdict.breaking.score, 6),
+            list(verdict.breaking.reasons),
+            cast("Freshness", verdict.breaking.freshness),
+        ),
+        explanation=[Term(term, round(weight, 6)) for term, weight in verdict.explanation],
+        section=verdict.section,
+        urgency=raw.urgency,
+        pubstatus=raw.pubstatus,
+        version=raw.version,
+        model=ModelRef(verdict.model, verdict.version),
+    )

@@ -1,0 +1,107 @@
+"""`ajil worker`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stream.errors import StoppedUnclean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _agents(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
+    known = ("classify", "alerts")
+    names = tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+    if not names or not set(names) <= set(known):
+        raise click.BadParameter(f"{value!r}: give one or both of {', '.join(known)}, separated by commas")
+    return names
+
+
+@click.command()
+@click.option(
+    "--agents",
+    callback=_agents,
+    default="classify,alerts",
+    show_default=True,
+    help="Which agents this worker runs.",
+)
+def command(agents: tuple[str, ...]) -> None:
+    """Run the agents until SIGTERM or Ctrl-C.
+
+    The classify agent reads AJIL_TOPIC_RAW and writes enriched records, rejected records and signals; the alerts agent
+    reads signals and writes stories and alerts. Start as many workers as there are partitions to share. A worker waits
+    for its broker and topics, and says so. On SIGTERM it finishes the batch in hand, commits and leaves within
+    AJIL_STOP_DEADLINE seconds (exit code 0; 6 if the batch could not be finished); a second SIGTERM ends it at once.
+
+    Metrics and health: http://AJIL_HTTP_HOST:AJIL_HTTP_PORT/metrics, /health/live, /health/ready.
+    """
+    # Until Faust has its own handlers, SIGTERM would kill without a word; nothing is in hand yet.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+    from stream.settings import load_settings
+
+    settings = load_settings()
+
+    from stream import logs
+
+    logs.configure(settings)
+    _serve(settings, agents)
+
+
+def _serve(settings: Any, agents: tuple[str, ...]) -> None:
+    import faust
+    import structlog
+
+    from stream.app import App, build_app
+    from stream.metrics import Metrics
+
+    log = structlog.get_logger("stream.worker")
+    model = None
+    metrics = Metrics()
+    if "classify" in agents:
+        from models.classifier import Article, Classifier
+
+        model = Classifier.load(settings.model, sha256=settings.model_sha256)
+        metrics = Metrics(model.languages)
+        for name, version in model.info().items():
+            metrics.model_info.labels(name, version).set(1)
+            log.info("model loaded", model=name, version=version)
+        # A bundle that loads and cannot answer must not join the group; and the first batch need not wait for imports.
+        model.classify([Article(title=None, body="عاجل: هذا اختبار"), Article(title="A test of the model", body="")])
+    app: App = build_app(settings, model, metrics, agents)
+
+    class Worker(faust.Worker):
+        """Faust's worker; a second signal ends it at once, which loses nothing: what is not committed is read again."""
+
+        def _on_sigterm(self) -> None:
+            self._stop_or_exit(super()._on_sigterm)
+
+        def _on_sigint(self) -> None:
+            self._stop_or_exit(lambda: self._schedule_shutdown(signal.SIGINT))
+
+        def _stop_or_exit(self, stop: Callable[[], None]) -> None:
+            if self._signal_stop_time:
+                os._exit(StoppedUnclean.exit_code)
+            stop()
+
+    worker = Worker(app, loglevel=settings.log_level, override_logging=False, quiet=True, redirect_stdouts=False)
+    worker.spinner = None
+    code: int | str | None = 0
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as stop:
+        code = stop.code
+    for source in app.sources:
+        if source.unclean is not None:
+            log.error(str(source.unclean))
+            code = StoppedUnclean.exit_code
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A Kafka thread that never came back from librdkafka must not keep the process alive.
+    os._exit(code if isinstance(code, int) else 1)

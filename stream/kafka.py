@@ -1,0 +1,151 @@
+"""Kafka client settings from `Settings`, and the few administrative calls that commands share."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError as ClientError
+from confluent_kafka.admin import AdminClient, ClusterMetadata
+
+from stream.errors import BrokerUnreachable, KafkaError, TopicMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from stream.settings import Settings
+
+__all__ = ["client_config", "consumer_config", "explain", "messages", "metadata", "producer_config", "require_topics"]
+
+
+def client_config(settings: Settings) -> dict[str, Any]:
+    """What every librdkafka client of ours is given: addresses, security, patience."""
+    config: dict[str, Any] = {
+        "bootstrap.servers": settings.brokers,
+        "client.id": "ajil",
+        "security.protocol": settings.security_protocol,
+        # A broker that comes back is found within a second; librdkafka's own limit is ten.
+        "reconnect.backoff.max.ms": 1000,
+        "logger": logging.getLogger("librdkafka"),
+    }
+    if settings.security_protocol.startswith("sasl"):
+        config |= {
+            "sasl.mechanism": settings.sasl_mechanism,
+            "sasl.username": settings.sasl_username,
+            "sasl.password": settings.sasl_password,
+        }
+    if settings.security_protocol.endswith("ssl"):
+        config |= {
+            name: str(value)
+            for name, value in {
+                "ssl.ca.location": settings.ssl_ca_file,
+                "ssl.certificate.location": settings.ssl_certificate_file,
+                "ssl.key.location": settings.ssl_key_file,
+                "ssl.key.password": settings.ssl_key_password,
+            }.items()
+            if value is not None
+        }
+    return config
+
+
+def consumer_config(settings: Settings, group: str) -> dict[str, Any]:
+    """For a member of `group` that commits by itself, after delivery."""
+    config = client_config(settings) | {
+        "group.id": group,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        # "latest" would skip what was produced before the first start.
+        "auto.offset.reset": "earliest",
+        "isolation.level": "read_committed",
+        # With cooperative-sticky, librdkafka 2.16 does not leave the group when a member without partitions closes, and
+        # a commit waits behind a JoinGroup on the same connection: others then stand still for the session timeout.
+        # An eager rebalance costs us little: it happens between two batches.
+        "partition.assignment.strategy": "range",
+        "session.timeout.ms": int(settings.session_timeout * 1000),
+        # A tenth, so that a slow network or a stall of a few seconds never costs the membership.
+        "heartbeat.interval.ms": int(settings.session_timeout * 100),
+        "max.poll.interval.ms": int(max(settings.max_poll_interval, settings.session_timeout) * 1000),
+        "fetch.message.max.bytes": settings.max_record_bytes,
+        # A record larger than the limit is still fetched (Kafka guarantees progress), so the limit bounds memory only.
+        "queued.max.messages.kbytes": 2 * settings.max_record_bytes // 1024,
+    }
+    if settings.instance_id:
+        config["group.instance.id"] = f"{settings.instance_id}.{group}"
+    return config
+
+
+def producer_config(settings: Settings) -> dict[str, Any]:
+    """For output that must not be lost: acknowledged by all replicas, in order, without duplicates from retries."""
+    return client_config(settings) | {
+        "acks": "all",
+        "enable.idempotence": True,
+        "compression.type": settings.compression,
+        "linger.ms": 5,
+        # No time-out: a record waits for its broker, and the batch it belongs to is not committed meanwhile.
+        "message.timeout.ms": 0,
+        # A rejected record is the raw one plus headers.
+        "message.max.bytes": settings.max_record_bytes * 4 // 3 + 65536,
+        # The Java client's, so that a key lands where any other producer would put it.
+        "partitioner": "murmur2_random",
+    }
+
+
+def metadata(settings: Settings, *, timeout: float = 10.0, admin: AdminClient | None = None) -> ClusterMetadata:
+    """What the cluster says of itself. Raises `BrokerUnreachable` after `timeout` seconds."""
+    try:
+        return (admin or AdminClient(client_config(settings))).list_topics(timeout=timeout)
+    except KafkaException as error:
+        raise BrokerUnreachable(
+            f"no Kafka broker answered at {settings.brokers} within {timeout:.0f} s "
+            f"(AJIL_BROKERS, AJIL_SECURITY_PROTOCOL): {explain(error)}"
+        ) from None
+
+
+def require_topics(cluster: ClusterMetadata, topics: Iterable[str]) -> None:
+    """Raises `TopicMissing` unless all `topics` exist."""
+    missing = sorted(set(topics) - set(cluster.topics))
+    if missing:
+        raise TopicMissing(f"missing in Kafka: {', '.join(missing)}; `ajil topics --create` creates them")
+
+
+def explain(error: KafkaException | ClientError | KafkaError) -> str:
+    """The client's words for what went wrong, in one line.
+
+    >>> explain(KafkaException(ClientError(ClientError._ALL_BROKERS_DOWN)))
+    'Local: All broker connections are down (_ALL_BROKERS_DOWN)'
+    """
+    cause = error.args[0] if isinstance(error, KafkaException) else error
+    return f"{cause.str()} ({cause.name()})" if isinstance(cause, ClientError) else str(cause)
+
+
+def messages(settings: Settings, topic: str, *, from_beginning: bool, follow: bool) -> Iterator[Message]:
+    """What lies on a topic, without a group: endlessly, or (`follow=False`) up to where it ends now.
+
+    Raises `BrokerUnreachable`, `TopicMissing`, or `KafkaError` when Kafka refuses.
+    """
+    cluster = metadata(settings)
+    require_topics(cluster, [topic])
+    consumer = Consumer(
+        client_config(settings)
+        # The client wants a group's name; partitions are assigned by hand, so none is joined and nothing committed.
+        | {"group.id": "ajil.reader", "enable.auto.commit": False, "isolation.level": "read_committed"}
+        | {"enable.partition.eof": not follow, "fetch.message.max.bytes": settings.max_record_bytes}
+    )
+    start = OFFSET_BEGINNING if from_beginning else OFFSET_END
+    unread = set(cluster.topics[topic].partitions)
+    consumer.assign([TopicPartition(topic, partition, start) for partition in unread])
+    try:
+        while follow or unread:
+            message = consumer.poll(0.5)
+            if message is None:
+                continue
+            error = message.error()
+            if error is None:
+                yield message
+            elif error.code() == ClientError._PARTITION_EOF:
+                unread.discard(message.partition())
+            elif not error.retriable():
+                raise KafkaError(f"cannot read {topic}: {explain(error)}")
+    finally:
+        consumer.close()

@@ -1,0 +1,309 @@
+"""The records on the topics: their fields, their ids, their bytes.
+
+::
+
+    bytes -> RawArticle | Rejection -> EnrichedArticle + Signal -> Story + Alert -> bytes
+
+Values are JSON, times UTC in RFC 3339. `decode.py` makes a `RawArticle` of a raw value; everything else here is
+written by Ajil and read back with `read`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
+
+import msgspec
+
+if TYPE_CHECKING:
+    from stream.errors import Rejection
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Alert",
+    "Alternative",
+    "ArticleRef",
+    "Breaking",
+    "EnrichedArticle",
+    "Freshness",
+    "Headers",
+    "ModelRef",
+    "Output",
+    "Place",
+    "RawArticle",
+    "Record",
+    "Rejected",
+    "Signal",
+    "Story",
+    "Term",
+    "Topic",
+    "article_id",
+    "cloudevent_headers",
+    "encode",
+    "event_id",
+    "read",
+    "rejected_headers",
+]
+
+SCHEMA_VERSION = 1
+
+Headers = list[tuple[str, bytes | None]]
+"""Kafka's record headers: a list, because names may repeat."""
+
+EVENT_ID = "ajil.event-id"
+"""Header that keeps an article's event id when its rejected record is sent back."""
+ATTEMPTS = "ajil.attempts"
+_ERRORS = "__connect.errors."  # the names that Kafka Connect gave dead letters, so that its tools read ours
+
+
+Freshness = Literal["fresh", "stale", "unknown"]
+
+
+class Place(NamedTuple):
+    """Where a record lies in Kafka."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Record(NamedTuple):
+    """One record as read from Kafka; `timestamp` is the record's own (aware, UTC)."""
+
+    place: Place
+    timestamp: datetime
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+class Output(NamedTuple):
+    """One record to be written to Kafka."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+    @property
+    def size(self) -> int:
+        """Bytes that Kafka counts against `max.message.bytes`, its framing (under 100 bytes) left out."""
+        told = sum(len(name.encode()) + len(value or b"") + 10 for name, value in self.headers)
+        return len(self.key or b"") + len(self.value or b"") + told
+
+
+class RawArticle(msgspec.Struct, frozen=True, kw_only=True):
+    """One article as a producer sent it, decoded: `body` is text, whichever of body, html or text it came in."""
+
+    id: str
+    title: str | None
+    body: str
+    url: str | None = None
+    source: str | None = None
+    published_at: datetime | None = None
+    lang: str | None = None
+    section: str | None = None
+    urgency: int | None = None
+    pubstatus: str | None = None
+    version: str | None = None
+
+
+class Alternative(msgspec.Struct, frozen=True):
+    label: str
+    confidence: float
+
+
+class Topic(msgspec.Struct, frozen=True):
+    """`label` and `code` (IPTC Media Topics) are null when the model abstains; `reason` then says why."""
+
+    label: str | None
+    code: str | None
+    confidence: float
+    reason: str | None
+    alternatives: list[Alternative]
+
+
+class Breaking(msgspec.Struct, frozen=True):
+    flag: bool
+    score: float
+    reasons: list[str]
+    freshness: Freshness
+
+
+class Term(msgspec.Struct, frozen=True):
+    """A term of the article, in its own spelling, and how much it spoke for the label."""
+
+    term: str
+    weight: float
+
+
+class ModelRef(msgspec.Struct, frozen=True):
+    name: str
+    version: str
+
+
+class EnrichedArticle(msgspec.Struct, frozen=True, kw_only=True):
+    schema_version: int = SCHEMA_VERSION
+    event_id: str
+    id: str
+    url: str | None
+    source: str | None
+    title: str | None
+    lang: str
+    published_at: datetime | None
+    ingested_at: datetime
+    enriched_at: datetime
+    topic: Topic
+    breaking: Breaking
+    explanation: list[Term]
+    section: str | None
+    urgency: int | None
+    pubstatus: str | None
+    version: str | None
+    model: ModelRef
+
+
+class Signal(msgspec.Struct, frozen=True, kw_only=True):
+    """What the alert agent needs to know of one enriched article: no body, keyed by language."""
+
+    schema_version: int = SCHEMA_VERSION
+    event_id: str
+    id: str
+    url: str | None
+    source: str | None
+    title: str | None
+    lang: str
+    published_at: datetime | None
+    ingested_at: datetime
+    topic: str | None
+    breaking: Breaking
+
+
+class ArticleRef(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    source: str | None
+    url: str | None
+    title: str | None
+    published_at: datetime | None
+
+
+class Story(msgspec.Struct, frozen=True, kw_only=True):
+    """One event as far as it was told; the newest record of a `story_id` holds (the topic is compacted)."""
+
+    schema_version: int = SCHEMA_VERSION
+    story_id: str
+    alert_id: str
+    lang: str
+    title: str
+    topic: str | None
+    articles: list[ArticleRef]
+    opened_at: datetime
+    updated_at: datetime
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    schema_version: int = SCHEMA_VERSION
+    alert_id: str
+    revision: int
+    kind: Literal["opened"]
+    story_id: str
+    title: str
+    lang: str
+    topic: str | None
+    reasons: list[str]
+    articles: list[ArticleRef]
+    outlets: list[str]
+    published_at: datetime | None
+    ingested_at: datetime
+    alerted_at: datetime
+
+
+class Rejected(msgspec.Struct, frozen=True, kw_only=True):
+    """A rejected record as `ajil classify` prints it. On the topic the same is told by headers, beside the bytes."""
+
+    schema_version: int = SCHEMA_VERSION
+    event_id: str
+    rejected: Literal[True] = True
+    reason: str
+    message: str
+    stage: str
+    line: int
+
+
+_encoder = msgspec.json.Encoder()
+_Record = TypeVar("_Record", EnrichedArticle, Signal, Story, Alert)
+
+
+def encode(record: msgspec.Struct) -> bytes:
+    """The record's JSON, UTF-8, on one line."""
+    return _encoder.encode(record)
+
+
+def read(value: bytes, kind: type[_Record]) -> _Record:
+    """The record that `encode` wrote. Fields of a newer version are passed over.
+
+    Raises `msgspec.DecodeError` (and `ValidationError`, which is one) when the value is no such record.
+    """
+    return msgspec.json.decode(value, type=kind)
+
+
+def event_id(place: Place) -> str:
+    """The same for every reading of one raw record, so that a consumer can tell a repeat.
+
+    >>> event_id(Place("news.articles.raw", 3, 41))[:16]
+    '71abb4a983d4e9ca'
+    """
+    return hashlib.sha256(f"{place.topic}\n{place.partition}\n{place.offset}".encode()).hexdigest()
+
+
+def article_id(source: str | None, url: str | None, text: str) -> str:
+    """The id of an article that came without one: by its address, else by its text.
+
+    >>> url = "https://example.org/1"
+    >>> article_id("example.org", url, "a text") == article_id("example.org", url, "another")
+    True
+    """
+    told = f"{source or ''}\n{url}" if url else text
+    return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def cloudevent_headers(headers: Headers, kind: str, event: str, time: datetime) -> Headers:
+    """The headers of an output: the input's own, then CloudEvents 1.0 in Kafka's binary mode.
+
+    The input's content-type and `ce_` headers spoke of the input's value, so the output's take their place.
+
+    >>> cloudevent_headers([("traceparent", b"00-1"), ("Content-Type", b"text/html")], "ajil.article.enriched",
+    ...                    "e1", datetime(2026, 1, 2, tzinfo=UTC))[:2]
+    [('traceparent', b'00-1'), ('ce_specversion', b'1.0')]
+    """
+    kept = [(name, value) for name, value in headers if not _describes_value(name)]
+    return [
+        *kept,
+        ("ce_specversion", b"1.0"),
+        ("ce_id", event.encode()),
+        ("ce_source", b"/ajil"),
+        ("ce_type", kind.encode()),
+        ("ce_time", time.astimezone(UTC).isoformat().replace("+00:00", "Z").encode()),
+        ("content-type", b"application/json"),
+    ]
+
+
+def _describes_value(name: str) -> bool:
+    name = name.lower()
+    return name == "content-type" or name.startswith("ce_")
+
+
+def rejected_headers(headers: Headers, place: Place, event: str, rejection: Rejection) -> Headers:
+    """The original headers, byte for byte, then where the record came from and why it was rejected."""
+    told = {
+        f"{_ERRORS}topic": place.topic,
+        f"{_ERRORS}partition": str(place.partition),
+        f"{_ERRORS}offset": str(place.offset),
+        f"{_ERRORS}stage": rejection.stage,
+        f"{_ERRORS}exception.class.name": rejection.reason.value,
+        f"{_ERRORS}exception.message": str(rejection)[:500],
+        ATTEMPTS: "1",
+        EVENT_ID: event,
+    }
+    return [*headers, *((name, text.encode("utf-8", "replace")) for name, text in told.items())]

@@ -1,0 +1,212 @@
+"""One frozen settings object: `AJIL_*` environment variables over a TOML file over defaults.
+
+The TOML file is the one `AJIL_CONFIG` names; its keys are the field names below (`brokers = "kafka:9092"`).
+A secret may be given by the environment (`AJIL_SASL_PASSWORD`) or, better, by a file that holds nothing else
+(`AJIL_SASL_PASSWORD_FILE`); no secret is read from the TOML file, printed or logged.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_origin
+
+import msgspec
+from msgspec import Meta
+
+from stream.errors import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Settings", "environment_names", "load_settings", "unknown_names"]
+
+PREFIX = "AJIL_"
+CONFIG = "AJIL_CONFIG"
+SECRETS = frozenset({"sasl_password", "ssl_key_password"})
+
+Seconds = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(gt=0)]
+# Kafka's own rule for topic names.
+TopicName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+Filled = Annotated[str, Meta(min_length=1)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a deployment decides. Sizes are bytes, times are seconds; docs/configuration.md says more on each."""
+
+    brokers: Filled = "127.0.0.1:9092"
+    group: Filled = "ajil"
+    instance_id: str | None = None
+    """Kafka's `group.instance.id`: stable for each worker slot, so that a restart gets its partitions back at once."""
+    delivery: Literal["at_least_once"] = "at_least_once"
+
+    topic_raw: TopicName = "news.articles.raw"
+    topic_enriched: TopicName = "news.articles.enriched"
+    topic_rejected: TopicName = "news.articles.rejected"
+    topic_signals: TopicName = "news.signals"
+    topic_stories: TopicName = "news.stories"
+    topic_alerts: TopicName = "news.alerts"
+    topic_partitions: Count = 4
+    topic_replication: Count = 1
+
+    model: Path | None = None
+    """A bundle folder made by `ajil train`; none means the shipped bundle."""
+    model_sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] | None = None
+    """The sha256 of the bundle's manifest.json that may be served, and no other."""
+
+    batch_size: Annotated[int, Meta(gt=0, le=10_000)] = 500
+    """Records in one batch: more bring throughput, fewer bring latency and fewer repeats after a crash."""
+    max_article_bytes: Count = 4 << 20
+    """A longer raw record is rejected unread. Whole scraped pages are rarely over 2 MB."""
+    max_record_bytes: Count = 12 << 20
+    """The largest raw record that the topics are created for; the rejected topic takes a third more."""
+    max_output_bytes: Count = 1_000_000
+    """The largest enriched record or signal: Kafka's default `max.message.bytes` less its framing."""
+    compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "gzip"
+    """Of what the worker produces. Every Kafka client reads gzip without a further package."""
+
+    session_timeout: Seconds = 45.0
+    """A member that is silent so long loses its partitions; 45 s rides out a cut of 40 s without a repeat."""
+    max_poll_interval: Seconds = 300.0
+    """A batch that takes longer counts as stuck: liveness fails, and Kafka gives its partitions away."""
+    stop_deadline: Seconds = 20.0
+    """From SIGTERM to exit, the batch in hand included."""
+
+    http_host: Filled = "127.0.0.1"
+    http_port: Annotated[int, Meta(ge=0, le=65535)] = 8080
+    """Metrics and health of a worker; 0 takes any free port and logs it."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "text"] = "auto"
+    """auto: text on a terminal, JSON elsewhere."""
+
+    security_protocol: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = "plaintext"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    sasl_username: str | None = None
+    sasl_password: str | None = None
+    ssl_ca_file: Path | None = None
+    ssl_certificate_file: Path | None = None
+    ssl_key_file: Path | None = None
+    ssl_key_password: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.masked().items())})"
+
+    def masked(self) -> dict[str, Any]:
+        """Field name -> value, fit to be printed: secrets that are set become `********`.
+
+        >>> Settings(sasl_password="hush").masked()["sasl_password"]
+        '********'
+        """
+        values = {name: getattr(self, name) for name in self.__struct_fields__}
+        return values | {name: "********" for name in SECRETS if values[name] is not None}
+
+
+def environment_names() -> list[str]:
+    """Every environment variable that Ajil reads, `AJIL_CONFIG` and the `_FILE` forms of secrets included."""
+    fields = [PREFIX + name.upper() for name in Settings.__struct_fields__]
+    return [CONFIG, *fields, *sorted(f"{PREFIX}{name.upper()}_FILE" for name in SECRETS)]
+
+
+def unknown_names(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """`AJIL_*` variables that mean nothing to Ajil, each with the nearest name that does.
+
+    They are told, not refused: Kubernetes puts variables of its own into a pod (`AJIL_SERVICE_HOST`).
+
+    >>> unknown_names({"AJIL_BROKER": "kafka:9092", "PATH": "/bin"})
+    ['AJIL_BROKER is not a setting (did you mean AJIL_BROKERS?)']
+    """
+    known = environment_names()
+    told = []
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            told.append(f"{name} is not a setting" + (f" (did you mean {near[0]}?)" if near else ""))
+    return told
+
+
+def load_settings(environ: Mapping[str, str] = os.environ, **options: Any) -> Settings:
+    """Settings from the environment, its TOML file and `options` (command-line values; None means not given).
+
+    Raises `SettingError` that names the setting, where it came from and what is allowed.
+
+    >>> load_settings({"AJIL_BATCH_SIZE": "50"}).batch_size
+    50
+    """
+    values: dict[str, tuple[Any, str]] = {}
+    if path := environ.get(CONFIG):
+        values |= {name: (value, f"in {path}") for name, value in _read_toml(Path(path)).items()}
+    for name in Settings.__struct_fields__:
+        variable = PREFIX + name.upper()
+        # An empty variable is "not set": that is what `${AJIL_X:-}` in a compose file means.
+        if environ.get(variable):
+            values[name] = (environ[variable], f"from {variable}")
+        if name in SECRETS and environ.get(f"{variable}_FILE"):
+            values[name] = (_read_secret(f"{variable}_FILE", environ), f"from {variable}_FILE")
+    values |= {name: (value, "from the command line") for name, value in options.items() if value is not None}
+    settings = Settings(**{name: _convert(name, *value) for name, value in values.items()})
+    _check_together(settings)
+    return settings
+
+
+def _convert(name: str, value: Any, where: str) -> Any:
+    try:
+        # strict=False reads "50" as 50 where the field is a number: the environment only has strings.
+        return msgspec.convert(value, _TYPES[name], strict=False)
+    except msgspec.ValidationError as error:
+        shown = "********" if name in SECRETS else repr(value)
+        choices = ", ".join(getattr(_TYPES[name], "__args__", ())) if get_origin(_TYPES[name]) is Literal else ""
+        expected = f"Expected one of {choices}" if choices else str(error)
+        raise SettingError(f"{name} = {shown} ({where}) is not allowed: {expected}") from None
+
+
+_TYPES = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingError(f"cannot read the settings file {path} ({CONFIG}): {error}") from None
+    for name in values:
+        if name in SECRETS:
+            raise SettingError(f"{path}: {name} is a secret: give it by {PREFIX}{name.upper()}_FILE instead")
+        if name not in _TYPES:
+            near = difflib.get_close_matches(name, _TYPES, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise SettingError(f"{path}: {name} is not a setting{hint}")
+    return values
+
+
+def _read_secret(variable: str, environ: Mapping[str, str]) -> str:
+    try:
+        secret = Path(environ[variable]).read_text("utf-8").strip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"cannot read the secret file that {variable} names: {error}") from None
+    if not secret:
+        raise SettingError(f"the secret file that {variable} names is empty")
+    return secret
+
+
+def _check_together(settings: Settings) -> None:
+    if settings.security_protocol.startswith("sasl") and not (settings.sasl_username and settings.sasl_password):
+        raise SettingError(
+            f"security_protocol is {settings.security_protocol}, which needs AJIL_SASL_USERNAME "
+            "and AJIL_SASL_PASSWORD_FILE"
+        )
+    if (settings.ssl_certificate_file is None) != (settings.ssl_key_file is None):
+        raise SettingError("ssl_certificate_file and ssl_key_file go together: give both or neither")
+    for name in ("ssl_ca_file", "ssl_certificate_file", "ssl_key_file"):
+        path = getattr(settings, name)
+        if path is not None and not path.is_file():
+            raise SettingError(f"{name} = {str(path)!r} is not a file")
+    topics = [getattr(settings, name) for name in settings.__struct_fields__ if _is_topic(name)]
+    if len(set(topics)) < len(topics):
+        raise SettingError(f"two topics have one name: {', '.join(sorted(topics))}")
+
+
+def _is_topic(name: str) -> bool:
+    return name.startswith("topic_") and name not in ("topic_partitions", "topic_replication")

@@ -1,0 +1,181 @@
+"""A Faust channel over a Kafka topic: it hands out record batches, and publishes and commits what comes back.
+
+Faust's own Kafka transport is not used: it acknowledges records that failed (docs/architecture.md). The agents
+stay Faust agents; this service feeds their channel, one batch at a time, so that a batch is the unit of back-pressure,
+of delivery and of repetition.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import structlog
+from mode import Service
+
+from stream.errors import StoppedUnclean
+from stream.transport import GaveUp, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import faust
+
+    from stream.metrics import Metrics
+    from stream.records import Output, Record
+    from stream.settings import Settings
+
+__all__ = ["RecordBatch", "Source", "Stop"]
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+log = structlog.get_logger(__name__)
+
+
+class RecordBatch:
+    """Some records of one topic, in the order of each partition, to be answered once by `publish`."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self.records = records
+        self._answer: asyncio.Future[tuple[Sequence[Output], Callable[[], None]]] = (
+            asyncio.get_running_loop().create_future()
+        )
+
+    def publish(self, outputs: Sequence[Output], delivered: Callable[[], None] = lambda: None) -> None:
+        """Hand in everything that is to be written for this batch; `delivered` runs once Kafka has acknowledged it.
+
+        `delivered` runs in the Kafka thread, before the commit.
+        """
+        self._answer.set_result((outputs, delivered))
+
+    async def answer(self) -> tuple[Sequence[Output], Callable[[], None]]:
+        return await self._answer
+
+
+class Stop:
+    """When the process was told to stop, shared by its sources so that they drain together."""
+
+    def __init__(self, deadline: float) -> None:
+        self._deadline = deadline
+        self.batch_by: float | None = None
+        """The time (`time.monotonic`) by which a batch in hand must be committed; None while the worker runs."""
+
+    def __call__(self) -> float:
+        """Ask every source to stop. Returns the seconds that are left for batches in hand."""
+        if self.batch_by is None:
+            # The rest is for leaving the groups and for Faust's own shutdown, which takes up to three seconds.
+            self.batch_by = time.monotonic() + self._deadline * 0.6
+        return max(0.0, self.batch_by - time.monotonic())
+
+
+class Source(Service):
+    """Reads `topic` as a member of `group`; `channel` yields a `RecordBatch` when the one before is committed.
+
+    `prepare` runs in the Kafka thread whenever partitions were assigned, before their first batch.
+    """
+
+    abstract = False
+    logger = logging.getLogger("mode.source")  # mode's own words about services are debugging aids, not ours
+
+    def __init__(
+        self,
+        app: faust.App,
+        agent: str,
+        *,
+        topic: str,
+        group: str,
+        outputs: Sequence[str],
+        settings: Settings,
+        metrics: Metrics,
+        stop: Stop,
+        prepare: Callable[[], None] = lambda: None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.app = app
+        self.agent = agent
+        self.channel = app.channel(maxsize=1)
+        self.unclean: StoppedUnclean | None = None
+        self._settings = settings
+        self._metrics = metrics
+        self._stopping = stop
+        self._transport = Transport(agent, topic, group, settings, metrics, lambda: stop.batch_by, outputs, prepare)
+        # One thread: it alone touches the clients.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{agent}")
+        self._finished = asyncio.Event()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the group has told this member which partitions it has, be it none."""
+        return self._transport.joined and self._stopping.batch_by is None
+
+    @property
+    def idle_seconds(self) -> float:
+        """Since the Kafka thread last made progress."""
+        return time.monotonic() - self._transport.last_beat
+
+    async def on_start(self) -> None:
+        # Faust's gate for streams, which its own consumer would open after a rebalance.
+        self.app.flow_control.resume()
+
+    @Service.task
+    async def _run(self) -> None:
+        try:
+            await self._call(self._transport.open)
+            # A batch put before the agent has subscribed would vanish.
+            while not self.channel.subscriber_count:  # noqa: ASYNC110 (Faust has no event for it)
+                await asyncio.sleep(0.02)
+            while self._stopping.batch_by is None:
+                records = await self._call(self._transport.poll)
+                if records and self._stopping.batch_by is None:
+                    await self._handle(RecordBatch(records))
+        except GaveUp as gave_up:
+            if gave_up.in_hand:
+                self._give_up()
+        finally:
+            self._finished.set()
+
+    async def _handle(self, batch: RecordBatch) -> None:
+        metrics, agent, size = self._metrics, self.agent, len(batch.records)
+        metrics.consumed.labels(agent).inc(size)
+        metrics.in_flight.labels(agent).inc(size)
+        metrics.batch_records.labels(agent).observe(size)
+        with metrics.batch.labels(agent).time():
+            await self.channel.put(batch)
+            outputs, count = await batch.answer()
+
+            def delivered() -> None:
+                count()
+                metrics.in_flight.labels(agent).dec(size)
+
+            await self._call(self._transport.publish, batch.records, outputs, delivered)
+
+    async def _call(self, step: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        assert not kwargs
+        return await asyncio.get_running_loop().run_in_executor(self._thread, step, *args)
+
+    def _give_up(self) -> None:
+        self.unclean = StoppedUnclean(
+            f"the {self.agent} agent could not finish its batch within the stop deadline of "
+            f"{self._settings.stop_deadline:.0f} s (AJIL_STOP_DEADLINE); it is not committed and will be read again"
+        )
+
+    async def on_stop(self) -> None:
+        """Finish the batch in hand, commit it, leave the group: each within its part of the stop deadline."""
+        left = self._stopping()
+        if not self.app.crashed and not self._finished.is_set():
+            try:
+                # An idle poll, or one attempt to reach a broker that is away, may have to end first.
+                await asyncio.wait_for(self._finished.wait(), left + 2.5)
+            except TimeoutError:
+                self._give_up()
+        try:
+            await asyncio.wait_for(self._call(self._transport.close), self._settings.stop_deadline * 0.1)
+        except TimeoutError:
+            log.warning("left the group without its coordinator's answer", agent=self.agent)
+        self._thread.shutdown(wait=False)
+        log.info("stopped", agent=self.agent)

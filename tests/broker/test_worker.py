@@ -1,0 +1,217 @@
+"""The worker on a real broker: nothing lost, bad records rejected as they came, clean stops."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from stream.records import Alert, EnrichedArticle, read
+from tests.kafka_client import Record, Topics, consume_all, produce
+from tests.worker_process import WorkerProcess, environment, wait_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.kafka_server import KafkaServer
+
+BODY = "The council met on Monday evening and voted on the budget for roads, schools and the new bridge. " * 3
+
+
+def article(name: object, **fields: object) -> Record:
+    told = {"id": str(name), "title": f"Council votes on plan {name}", "body": BODY, "source": "example.org"} | fields
+    key = f"k{name % 50}" if isinstance(name, int) else str(name)
+    return Record(json.dumps(told, ensure_ascii=False).encode(), key=key.encode())
+
+
+def rejected_reason(record: Record) -> str:
+    return (dict(record.headers)["__connect.errors.exception.class.name"] or b"").decode()
+
+
+def enriched(kafka: KafkaServer, topics: Topics) -> list[tuple[Record, EnrichedArticle]]:
+    return [(r, read(r.value or b"", EnrichedArticle)) for r in consume_all(kafka.address, topics.enriched)]
+
+
+def wait_for_outputs(kafka: KafkaServer, topics: Topics, count: int) -> None:
+    """Until so many different raw records have come out as enriched or rejected."""
+
+    def done() -> bool:
+        events = {article.event_id for _, article in enriched(kafka, topics)}
+        events |= {
+            (dict(r.headers)["ajil.event-id"] or b"").decode() for r in consume_all(kafka.address, topics.rejected)
+        }
+        return len(events) >= count
+
+    wait_for(f"{count} outputs", done, 120)
+
+
+def test_articles_flow_and_the_books_balance(kafka: KafkaServer, topics: Topics, tmp_path: Path) -> None:
+    records = [article(n) for n in range(300)]
+    records.insert(100, Record(b"{broken", key=b"bad", headers=(("h", b"\xff"), ("n", None))))
+    produce(kafka.address, topics.raw, records)
+    with WorkerProcess(tmp_path, environment(kafka.address, topics)).wait_ready() as worker:
+        wait_for_outputs(kafka, topics, 301)
+        wait_for("commit", lambda: worker.metric("ajil_records_in_flight") == 0)
+        assert worker.metric("ajil_records_consumed_total", agent="classify") == 301
+        assert worker.metric("ajil_articles_enriched_total") == 300
+        assert worker.metric("ajil_records_rejected_total", reason="invalid_json") == 1
+        assert worker.metric("ajil_model_info") == 3
+        wait_for("lag 0", lambda: worker.metric("ajil_consumer_lag_records", topic=topics.raw) == 0)
+        assert worker.get("/health/live")[0] == 200
+        assert worker.stop() == 0
+    # What was committed is not read again.
+    with WorkerProcess(tmp_path, environment(kafka.address, topics)).wait_ready() as worker:
+        produce(kafka.address, topics.raw, [article(1000)])
+        wait_for_outputs(kafka, topics, 302)
+        assert worker.metric("ajil_records_consumed_total", agent="classify") == 1
+        assert worker.stop() == 0
+    found = enriched(kafka, topics)
+    assert sorted(int(a.id) for _, a in found) == [*range(300), 1000]
+    by_key: dict[bytes | None, list[int]] = {}
+    for record, told in found:
+        by_key.setdefault(record.key, []).append(int(told.id))
+    assert all(ids == sorted(ids) for ids in by_key.values())
+    (rejected,) = consume_all(kafka.address, topics.rejected)
+    assert (rejected.key, rejected.value, rejected.headers[:2]) == (b"bad", b"{broken", (("h", b"\xff"), ("n", None)))
+    assert len(consume_all(kafka.address, topics.signals)) == 301
+
+
+POISON = {
+    "null": (None, "empty"),
+    "empty": (b"", "empty"),
+    "white_space": (b" \r\n ", "empty"),
+    "invalid_utf8": (b'{"title": "\xff\xfe"}', "undecodable"),
+    "invalid_json": (b'{"title": ', "invalid_json"),
+    "array": (b'[{"title": "a"}]', "not_an_object"),
+    "no_text": (b'{"id": "7"}', "no_text"),
+    "wrong_type": (b'{"title": {"a": 1}}', "invalid_field"),
+    "deep": (b'{"title": "a", "x": ' + b"[" * 200_000 + b"]" * 200_000 + b"}", "invalid_json"),
+    "ten_megabytes": (b'{"title": "a", "body": "' + b"x" * 10_000_000 + b'"}', "too_large"),
+}
+
+
+def test_poison_is_rejected_byte_for_byte_and_the_next_record_is_not_affected(
+    kafka: KafkaServer, topics: Topics, tmp_path: Path
+) -> None:
+    sent = []
+    for number, (value, _) in enumerate(POISON.values()):
+        key = None if value is None else b"\xff\xfe key"
+        sent.append(Record(value, key=key, headers=(("traceparent", b"00-1"), ("odd", b"\xff\x00")), partition=0))
+        sent.append(article(number)._replace(partition=0))
+    placed = produce(kafka.address, topics.raw, sent)
+    with WorkerProcess(tmp_path, environment(kafka.address, topics)).wait_ready() as worker:
+        wait_for_outputs(kafka, topics, len(sent))
+        assert worker.stop() == 0
+    assert sorted(int(a.id) for _, a in enriched(kafka, topics)) == list(range(len(POISON)))
+    rejected = {dict(r.headers)["__connect.errors.offset"]: r for r in consume_all(kafka.address, topics.rejected)}
+    assert len(rejected) == len(POISON)
+    for original, (name, (value, reason)) in zip(placed[::2], POISON.items(), strict=True):
+        found = rejected[str(original.offset).encode()]
+        assert rejected_reason(found) == reason, name
+        assert found.value == value, name
+        assert found.key == original.key, name
+        assert found.headers[:2] == original.headers, name
+
+
+FLOODS = {
+    "bidi": "\u202e\u2066" * 200_000 + "A title",
+    "arabic marks": "عا" + "\u0651\u064e" * 400_000 + "جل",
+    "latin marks": "e" + "\u0301" * 500_000,
+    "nul": "\x00" * 100_000 + "A title",
+    "one long word": "x" * 1_000_000,
+}
+
+
+def test_floods_are_articles(kafka: KafkaServer, topics: Topics, tmp_path: Path) -> None:
+    produce(kafka.address, topics.raw, [article(name, title=flood) for name, flood in FLOODS.items()])
+    produce(kafka.address, topics.raw, [article(name, title=None, body=flood) for name, flood in FLOODS.items()])
+    with WorkerProcess(tmp_path, environment(kafka.address, topics)).wait_ready() as worker:
+        wait_for_outputs(kafka, topics, 2 * len(FLOODS))
+        assert worker.stop() == 0
+    assert consume_all(kafka.address, topics.rejected) == []
+    assert Counter(a.id for _, a in enriched(kafka, topics)) == dict.fromkeys(FLOODS, 2)
+
+
+def test_kill_9_loses_nothing_and_repeats_carry_the_same_event_id(
+    kafka: KafkaServer, topics: Topics, tmp_path: Path
+) -> None:
+    count = 3000
+    env = environment(kafka.address, topics, instance_id="slot-1", batch_size=100)
+    produce(kafka.address, topics.raw, [article(n) for n in range(count)])
+    for seen in (1, 1200):
+        with WorkerProcess(tmp_path, env).wait_ready() as worker:
+            wait_for("some outputs", lambda least=seen: len(consume_all(kafka.address, topics.enriched)) >= least)
+            worker.kill()
+    with WorkerProcess(tmp_path, env).wait_ready() as worker:
+        wait_for_outputs(kafka, topics, count)
+        assert worker.stop() == 0
+    events: dict[str, set[str]] = {}
+    found = enriched(kafka, topics)
+    for _, told in found:
+        events.setdefault(told.id, set()).add(told.event_id)
+    assert {int(id_) for id_ in events} == set(range(count)), "lost"
+    assert all(len(ids) == 1 for ids in events.values()), "a repeat with another event id"
+    assert len(found) - count <= 2 * 100, "more repeats than the batches in flight"
+
+
+def test_workers_share_partitions_and_hand_them_over(kafka: KafkaServer, topics: Topics, tmp_path: Path) -> None:
+    env = environment(kafka.address, topics, batch_size=50)
+    produce(kafka.address, topics.raw, [article(n) for n in range(1000)])
+    with WorkerProcess(tmp_path, env).wait_ready(), WorkerProcess(tmp_path, env).wait_ready() as second:
+        wait_for("both have partitions", lambda: second.logged("partitions assigned"))
+        produce(kafka.address, topics.raw, [article(n) for n in range(1000, 2000)])
+        assert second.stop() == 0
+        produce(kafka.address, topics.raw, [article(n) for n in range(2000, 2500)])
+        wait_for_outputs(kafka, topics, 2500)
+    counts = Counter(a.id for _, a in enriched(kafka, topics))
+    assert {int(id_) for id_ in counts} == set(range(2500))
+    assert max(counts.values()) == 1, "healthy workers repeat nothing"
+
+
+def test_a_story_is_alerted_once_across_a_restart(kafka: KafkaServer, topics: Topics, tmp_path: Path) -> None:
+    env = environment(kafka.address, topics)
+    flash = "BREAKING: Strong earthquake hits the northern coast"
+    produce(kafka.address, topics.raw, [article(1, title=flash, source="a.example"), article(2)])
+    with WorkerProcess(tmp_path, env) as worker:
+        wait_for("alert", lambda: consume_all(kafka.address, topics.alerts))
+        assert worker.stop() == 0
+    produce(kafka.address, topics.raw, [article(3, title=flash, source="b.example")])
+    with WorkerProcess(tmp_path, env) as worker:
+        wait_for("story grew", lambda: len(consume_all(kafka.address, topics.stories)) == 2)
+        assert worker.stop() == 0
+    (record,) = consume_all(kafka.address, topics.alerts)
+    alert = read(record.value or b"", Alert)
+    assert (alert.title, alert.kind, alert.outlets, alert.reasons) == (flash, "opened", ["a.example"], ["marker"])
+
+
+def test_a_worker_waits_for_its_broker_and_says_so(topics: Topics, tmp_path: Path) -> None:
+    with WorkerProcess(tmp_path, environment("127.0.0.1:1", topics)) as worker:
+        wait_for("a word", lambda: worker.logged("waiting for Kafka"))
+        assert "AJIL_BROKERS" in worker.logged("waiting for Kafka")[0]["error"]
+        assert worker.get("/health/live")[0] == 200
+        assert worker.get("/health/ready")[0] == 503
+        assert worker.stop() == 0
+
+
+def test_a_worker_waits_for_missing_topics_and_says_so(kafka: KafkaServer, topics: Topics, tmp_path: Path) -> None:
+    env = environment(kafka.address, topics) | {"AJIL_TOPIC_ENRICHED": "not.there"}
+    with WorkerProcess(tmp_path, env) as worker:
+        told = wait_for("a word", lambda: worker.logged("waiting for Kafka"))
+        assert "not.there" in told[0]["error"]
+        assert "ajil topics --create" in told[0]["error"]
+        assert worker.stop() == 0
+
+
+def test_a_port_in_use_is_told_in_one_line(kafka: KafkaServer, topics: Topics, tmp_path: Path) -> None:
+    port = kafka.address.rpartition(":")[2]
+    with WorkerProcess(tmp_path, environment(kafka.address, topics, http_port=port)) as worker:
+        assert worker.process.wait(60) == 2
+        assert f"cannot listen on 127.0.0.1:{port}" in worker.log()[-1]["event"]
+
+
+def test_a_stray_faust_variable_changes_nothing(kafka: KafkaServer, topics: Topics, tmp_path: Path) -> None:
+    stray = {"WEB_PORT": "1", "BROKER_URL": "kafka://127.0.0.1:1", "APP_DATADIR": "/nowhere", "WEB_ENABLED": "1"}
+    produce(kafka.address, topics.raw, [article(1)])
+    with WorkerProcess(tmp_path, environment(kafka.address, topics) | stray).wait_ready() as worker:
+        wait_for_outputs(kafka, topics, 1)
+        assert worker.stop() == 0

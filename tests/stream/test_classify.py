@@ -1,0 +1,147 @@
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from models.breaking import Breaking
+from models.classifier import Alternative, Article, Term, Verdict
+from stream.classify import ClassifyStage
+from stream.errors import Reason, Rejection
+from stream.records import EnrichedArticle, Headers, Output, Place, Record, Signal, event_id, read
+from stream.settings import Settings
+
+NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
+THEN = datetime(2026, 5, 4, 11, 59, tzinfo=UTC)
+SETTINGS = Settings()
+
+
+class FakeModel:
+    """Answers politics, and falls over on an article titled `crash`."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def classify(self, articles: Sequence[Article]) -> list[Verdict]:
+        self.asked.append(len(articles))
+        if any(article.title == "crash" for article in articles):
+            raise RuntimeError("the secret text of the article")
+        return [
+            Verdict(
+                title=article.title,
+                lang="en",
+                section=None,
+                label="politics",
+                code="medtop:11000000",
+                confidence=0.9,
+                reason=None,
+                alternatives=[Alternative("politics", 0.9)],
+                explanation=[Term("vote", 0.5)],
+                breaking=Breaking(True, 1.0, ["marker"], "fresh"),
+                model="en",
+                version="1",
+            )
+            for article in articles
+        ]
+
+
+def record(value: bytes | None, *, offset: int = 0, key: bytes | None = b"k", headers: Headers | None = None) -> Record:
+    return Record(Place("news.articles.raw", 2, offset), THEN, key, value, headers or [])
+
+
+def stage(**settings: object) -> ClassifyStage:
+    return ClassifyStage(FakeModel(), msgspec.structs.replace(SETTINGS, **settings), lambda: NOW)
+
+
+def by_topic(outputs: Sequence[Output]) -> dict[str, list[Output]]:
+    found: dict[str, list[Output]] = {}
+    for output in outputs:
+        found.setdefault(output.topic, []).append(output)
+    return found
+
+
+def test_an_article_becomes_an_enriched_record_and_a_signal() -> None:
+    (result,), outputs = stage()([record(b'{"id": "7", "title": "Vote", "source": "example.org"}', offset=41)])
+    assert isinstance(result, EnrichedArticle)
+    written = by_topic(outputs)
+    assert set(written) == {SETTINGS.topic_enriched, SETTINGS.topic_signals}
+    (enriched,), (signal,) = written[SETTINGS.topic_enriched], written[SETTINGS.topic_signals]
+    article = read(enriched.value or b"", EnrichedArticle)
+    assert article.event_id == event_id(Place("news.articles.raw", 2, 41))
+    assert (article.id, article.topic.label, article.breaking.flag) == ("7", "politics", True)
+    assert (article.ingested_at, article.enriched_at) == (THEN, NOW)
+    told = read(signal.value or b"", Signal)
+    assert (told.event_id, told.topic, told.source) == (article.event_id, "politics", "example.org")
+
+
+def test_keys_are_kept_or_become_the_id_and_signals_go_by_language() -> None:
+    _, outputs = stage()([record(b'{"id": "7", "title": "T"}', key=None), record(b'{"id": "8", "title": "T"}')])
+    written = by_topic(outputs)
+    assert [output.key for output in written[SETTINGS.topic_enriched]] == [b"7", b"k"]
+    assert [output.key for output in written[SETTINGS.topic_signals]] == [b"en", b"en"]
+
+
+def test_headers_pass_and_the_content_type_becomes_that_of_the_output() -> None:
+    given: Headers = [("traceparent", b"00-a-b-01"), ("content-type", b"text/plain"), ("x", None), ("x", b"\xff")]
+    _, outputs = stage()([record(b"A title\nand text", headers=given)])
+    headers = by_topic(outputs)[SETTINGS.topic_enriched][0].headers
+    assert headers[:3] == [("traceparent", b"00-a-b-01"), ("x", None), ("x", b"\xff")]
+    assert [value for name, value in headers if name == "content-type"] == [b"application/json"]
+    names = dict(headers)
+    assert names["ce_specversion"] == b"1.0"
+    assert names["ce_type"] == b"ajil.article.enriched"
+    assert names["ce_time"] == b"2026-05-04T12:00:00Z"
+    signal = by_topic(outputs)[SETTINGS.topic_signals][0].headers
+    assert ("traceparent", b"00-a-b-01") in signal
+
+
+def test_a_bad_record_is_rejected_with_its_bytes_and_never_its_neighbours() -> None:
+    bad = record(b"{broken", key=b"\xff\x00", headers=[("h", b"\x01"), ("h", None)])
+    results, outputs = stage()([record(b'{"title": "A"}'), bad, record(b'{"title": "B"}', offset=2)])
+    assert [type(result) for result in results] == [EnrichedArticle, Rejection, EnrichedArticle]
+    (rejected,) = by_topic(outputs)[SETTINGS.topic_rejected]
+    assert (rejected.key, rejected.value) == (b"\xff\x00", b"{broken")
+    assert rejected.headers[:2] == [("h", b"\x01"), ("h", None)]
+    told = dict(rejected.headers[2:])
+    assert told["__connect.errors.exception.class.name"] == b"invalid_json"
+    assert told["__connect.errors.topic"] == b"news.articles.raw"
+    assert told["__connect.errors.partition"] == b"2"
+    assert told["__connect.errors.offset"] == b"0"
+    assert told["__connect.errors.stage"] == b"decode"
+    assert told["ajil.event-id"] == event_id(bad.place).encode()
+    assert told["ajil.attempts"] == b"1"
+
+
+def test_null_key_and_null_value_are_rejected_as_they_are() -> None:
+    _, (rejected,) = stage()([record(None, key=None)])
+    assert (rejected.topic, rejected.key, rejected.value) == (SETTINGS.topic_rejected, None, None)
+
+
+def test_a_model_that_raises_rejects_that_article_only_and_keeps_its_text_to_itself() -> None:
+    results, outputs = stage()([record(b'{"title": "%s"}' % title) for title in (b"a", b"crash", b"b")])
+    assert [isinstance(result, Rejection) for result in results] == [False, True, False]
+    assert isinstance(results[1], Rejection)
+    assert results[1].reason == Reason.MODEL_ERROR
+    assert "RuntimeError" in str(results[1])
+    assert "secret" not in str(results[1])
+    assert len(by_topic(outputs)[SETTINGS.topic_rejected]) == 1
+
+
+def test_an_enriched_record_that_would_not_fit_is_rejected() -> None:
+    results, outputs = stage(max_output_bytes=2000)([record(b'{"title": "T", "url": "%s"}' % (b"long" * 500))])
+    assert isinstance(results[0], Rejection)
+    assert results[0].reason == Reason.OUTPUT_TOO_LARGE
+    assert [output.topic for output in outputs] == [SETTINGS.topic_rejected]
+
+
+def test_outputs_keep_the_order_of_inputs() -> None:
+    _, outputs = stage()([record(b'{"id": "%d", "title": "T"}' % n, offset=n) for n in range(50)])
+    ids = [read(o.value or b"", EnrichedArticle).id for o in outputs if o.topic == SETTINGS.topic_enriched]
+    assert ids == [str(n) for n in range(50)]
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_empty_batches_and_batches_of_bad_records_need_no_model(size: int) -> None:
+    model = FakeModel()
+    ClassifyStage(model, SETTINGS)([record(b"")] * size)
+    assert model.asked == []
