@@ -41,7 +41,7 @@ class AlertStage:
         self._stories = Stories()
 
     def restore(self, messages: Iterable[Message]) -> None:
-        """Take back the stories that were published, in the order of their topic."""
+        """Forget everything, and take back the stories that were published, in the order of their topic."""
         stories = []
         for message in messages:
             if message.value() is not None:
@@ -50,6 +50,7 @@ class AlertStage:
                 except msgspec.DecodeError as error:
                     place = Place(message.topic(), message.partition(), message.offset())
                     log.error("not a story; passed over", place=place._asdict(), error=str(error))
+        self._stories = Stories()
         self._stories.restore(sorted(stories, key=lambda story: story.updated_at))
         log.info("stories restored", read=len(stories), kept=len(self._stories))
 

@@ -8,11 +8,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import faust
+import structlog
 from faust.app.base import BootStrategy
 from mode.supervisors import CrashingSupervisor
 
 from stream.alerts import AlertStage
 from stream.classify import ClassifyStage, Model
+from stream.errors import Rejection
 from stream.health import HealthServer
 from stream.kafka import messages
 from stream.source import RecordBatch, Source, Stop
@@ -23,11 +25,16 @@ if TYPE_CHECKING:
     from mode import Service
 
     from stream.metrics import Metrics
+    from stream.records import EnrichedArticle, Record
     from stream.settings import Settings
 
 __all__ = ["AGENTS", "App", "build_app"]
 
 AGENTS = ("classify", "alerts")
+MAX_LOGGED = 10
+"""Rejected records of one batch that are logged one by one; the rest is counted."""
+
+log = structlog.get_logger(__name__)
 
 
 class _Boot(BootStrategy):
@@ -81,6 +88,7 @@ def _wire_classify(app: App, settings: Settings, model: Model | None, metrics: M
         topic=settings.topic_raw,
         group=settings.group,
         outputs=[settings.topic_enriched, settings.topic_rejected, settings.topic_signals],
+        transactional=settings.delivery == "exactly_once",
         settings=settings,
         metrics=metrics,
         stop=stop,
@@ -93,9 +101,24 @@ def _wire_classify(app: App, settings: Settings, model: Model | None, metrics: M
             with metrics.stage.labels("classify", "classify").time():
                 # Scoring and HTML extraction would hold up the event loop, and with it the health checks.
                 classified = await asyncio.to_thread(stage, batch.records)
+            _log(batch.records, classified.results)
             batch.publish(classified.outputs, partial(metrics.classified, classified.results))
 
     return source
+
+
+def _log(records: Sequence[Record], results: Sequence[EnrichedArticle | Rejection]) -> None:
+    """A line for each rejected record and each flash: who and where, never what it says."""
+    rejected = 0
+    for record, result in zip(records, results, strict=True):
+        if isinstance(result, Rejection):
+            rejected += 1
+            if rejected <= MAX_LOGGED:
+                log.warning("rejected", **record.place._asdict(), reason=result.reason.value, why=str(result))
+        elif result.breaking.flag:
+            log.info("breaking", **record.place._asdict(), id=result.id, reasons=result.breaking.reasons)
+    if rejected > MAX_LOGGED:
+        log.warning("rejected more", records=rejected - MAX_LOGGED)
 
 
 def _wire_alerts(app: App, settings: Settings, _: Any, metrics: Metrics, stop: Stop) -> Source:
@@ -106,10 +129,12 @@ def _wire_alerts(app: App, settings: Settings, _: Any, metrics: Metrics, stop: S
         topic=settings.topic_signals,
         group=f"{settings.group}.alerts",
         outputs=[settings.topic_stories, settings.topic_alerts],
+        # Stories in memory and stories on the topic must never disagree: an alert could be sent twice.
+        transactional=True,
         settings=settings,
         metrics=metrics,
         stop=stop,
-        # Another worker may have told these partitions' stories until now.
+        # Another worker may have told these partitions' stories until now, or an aborted batch has changed ours.
         prepare=lambda: stage.restore(messages(settings, settings.topic_stories, from_beginning=True, follow=False)),
     )
 

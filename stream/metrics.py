@@ -60,6 +60,9 @@ class Metrics:
             "Records handed to an agent whose outputs Kafka has not acknowledged.",
             "agent",
         )
+        self.returned = counter(
+            "records_returned", "Records of aborted transactions; they are consumed again.", "agent"
+        )
         self.enriched = counter("articles_enriched", "Enriched articles acknowledged by Kafka.", "lang", "topic")
         self.abstained = counter("topics_abstained", "Enriched articles without a topic.", "lang", "reason")
         self.rejected = counter("records_rejected", "Rejected records acknowledged by Kafka.", "reason")

@@ -40,8 +40,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     brokers: Filled = "127.0.0.1:9092"
     group: Filled = "ajil"
     instance_id: str | None = None
-    """Kafka's `group.instance.id`: stable for each worker slot, so that a restart gets its partitions back at once."""
-    delivery: Literal["at_least_once"] = "at_least_once"
+    """The worker's slot, its alone and the same after a restart (a StatefulSet's pod name). It becomes Kafka's
+    `group.instance.id`, so that a restart gets its partitions back at once, and a part of the transactional id."""
+    delivery: Literal["at_least_once", "exactly_once"] = "at_least_once"
+    """Of the classify agent; exactly_once is for readers in read_committed. Alerts are always exactly once."""
 
     topic_raw: TopicName = "news.articles.raw"
     topic_enriched: TopicName = "news.articles.enriched"

@@ -17,7 +17,8 @@ import structlog
 from mode import Service
 
 from stream.errors import StoppedUnclean
-from stream.transport import GaveUp, Transport
+from stream.patience import GaveUp
+from stream.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -93,6 +94,7 @@ class Source(Service):
         metrics: Metrics,
         stop: Stop,
         prepare: Callable[[], None] = lambda: None,
+        transactional: bool,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -103,7 +105,9 @@ class Source(Service):
         self._settings = settings
         self._metrics = metrics
         self._stopping = stop
-        self._transport = Transport(agent, topic, group, settings, metrics, lambda: stop.batch_by, outputs, prepare)
+        self._transport = Transport(
+            agent, topic, group, settings, metrics, lambda: stop.batch_by, outputs, prepare, transactional=transactional
+        )
         # One thread: it alone touches the clients.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{agent}")
         self._finished = asyncio.Event()
@@ -152,7 +156,9 @@ class Source(Service):
                 count()
                 metrics.in_flight.labels(agent).dec(size)
 
-            await self._call(self._transport.publish, batch.records, outputs, delivered)
+            if not await self._call(self._transport.publish, batch.records, outputs, delivered):
+                metrics.returned.labels(agent).inc(size)
+                metrics.in_flight.labels(agent).dec(size)
 
     async def _call(self, step: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         assert not kwargs

@@ -18,14 +18,15 @@ from confluent_kafka import (
     Consumer,
     KafkaException,
     Message,
-    Producer,
 )
 from confluent_kafka import KafkaError as ClientError
 from confluent_kafka import TopicPartition as ClientPartition
 from confluent_kafka.admin import AdminClient
 
-from stream.errors import BrokerUnreachable, KafkaError, TopicMissing
-from stream.kafka import client_config, consumer_config, explain, metadata, producer_config, require_topics
+from stream.errors import KafkaError
+from stream.kafka import client_config, consumer_config, explain, metadata, require_topics
+from stream.patience import Patience
+from stream.publisher import Publisher, TransactionalPublisher
 from stream.records import Output, Place, Record
 
 if TYPE_CHECKING:
@@ -34,31 +35,16 @@ if TYPE_CHECKING:
     from stream.metrics import Metrics
     from stream.settings import Settings
 
-__all__ = ["GaveUp", "Transport"]
+__all__ = ["Transport"]
 
 POLL_SECONDS = 0.2
 """How long an idle poll lasts: the worker notices a stop within it."""
-RETRY_SECONDS = (0.1, 5.0)
-"""First and longest pause before what Kafka refused is tried again."""
-WAITING_SECONDS = 10.0
-"""How often a long wait is logged."""
 LAG_SECONDS = 1.0
 """How often lag is measured: its cost grows with the partitions, so it is not a batch's."""
 
 Partition = tuple[str, int]
 
 log = structlog.get_logger(__name__)
-
-
-class GaveUp(Exception):
-    """The worker is to stop, and what Kafka has not taken so far is left; uncommitted records are handed out again.
-
-    `in_hand`: whether there was a batch, and the stop deadline passed with it.
-    """
-
-    def __init__(self, in_hand: bool) -> None:
-        super().__init__()
-        self.in_hand = in_hand
 
 
 class Transport:
@@ -79,36 +65,42 @@ class Transport:
         deadline: Callable[[], float | None],
         outputs: Iterable[str],
         prepare: Callable[[], None],
+        *,
+        transactional: bool,
     ) -> None:
         self._agent = agent
         self._topic = topic
         self._group = group
         self._settings = settings
         self._metrics = metrics
-        self._deadline = deadline
         self._needed = [topic, *outputs]
         self._prepare = prepare
+        self._transactional = transactional
         self._unprepared = False
         self._admin = AdminClient(client_config(settings))
-        self._in_hand = False
         self._held: list[Message] = []
         self._lag_measured = 0.0
-        self._told_waiting = 0.0
         self._revoked: set[Partition] = set()
         self._uncommitted: dict[Partition, int] = {}
         self._newest: dict[Partition, datetime] = {}
+        self._start: dict[Partition, int] = {}
         self._log = log.bind(agent=agent)
-        self.last_beat = time.monotonic()
-        """When this thread last made progress; a retry that Kafka refused is progress, a hang is not."""
+        self._patience = Patience(self._log, deadline)
+        self._pause_after_abort = self._patience.pauses()
         self.joined = False
         """Whether the group has assigned partitions, or has told this member that there are none for it."""
+
+    @property
+    def last_beat(self) -> float:
+        """When the Kafka thread last made progress (`time.monotonic`)."""
+        return self._patience.last_beat
 
     # Start ------------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
         """Wait until Kafka answers and has the topics, then join the group. Raises `GaveUp` when told to stop."""
-        self._retry(self._check_topics)
-        self._producer = self._new_producer()
+        self._patience.retry(self._check_topics)
+        self._publisher = self._open_publisher()
         self._consumer = Consumer(consumer_config(self._settings, self._group) | {"error_cb": self._on_error})
         self._consumer.subscribe(
             [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
@@ -118,15 +110,17 @@ class Transport:
     def _check_topics(self) -> None:
         require_topics(metadata(self._settings, timeout=2, admin=self._admin), self._needed)
 
-    def _new_producer(self) -> Producer:
-        config = {"queue.buffering.max.kbytes": 4 * self._settings.max_record_bytes // 1024}
-        return Producer(producer_config(self._settings) | config | {"error_cb": self._on_error})
+    def _open_publisher(self) -> Publisher:
+        common = (self._settings, self._patience, self._log, self._on_error)
+        if not self._transactional:
+            return Publisher(*common)
+        return TransactionalPublisher(*common, group=self._group, slot=self._settings.instance_id)
 
     # Poll -------------------------------------------------------------------------------------------------------
 
     def poll(self) -> list[Record]:
         """The next batch: at most `batch_size` records, at least none, all of partitions held when it returns."""
-        self.last_beat = time.monotonic()
+        self._patience.last_beat = time.monotonic()
         self._revoked.clear()
         self._measure_lag()
         messages, self._held = self._held, []
@@ -139,9 +133,15 @@ class Transport:
         if self._revoked:
             records = self._drop_revoked(records)
         if self._unprepared:
-            self._retry(self._prepare)
+            self._patience.retry(self._note_start)
+            self._patience.retry(self._prepare)
             self._unprepared = False
         return records
+
+    def _note_start(self) -> None:
+        """Where reading starts: a partition that was read to its end has no position of its own until more comes."""
+        for place in self._consumer.committed(self._consumer.assignment(), timeout=10):
+            self._start[place.topic, place.partition] = place.offset
 
     def _is_record(self, message: Message) -> bool:
         error = message.error()
@@ -165,7 +165,7 @@ class Transport:
 
     # Publish ----------------------------------------------------------------------------------------------------
 
-    def publish(self, records: Sequence[Record], outputs: Sequence[Output], delivered: Callable[[], None]) -> None:
+    def publish(self, records: Sequence[Record], outputs: Sequence[Output], delivered: Callable[[], None]) -> bool:
         """At-least-once, in this order:
 
         1. send every output of the batch;
@@ -173,80 +173,54 @@ class Transport:
         3. tell `delivered`;
         4. commit the offsets after the batch's last records.
 
-        Raises `GaveUp` when the stop deadline passes before the end of 2 or 4: the batch is then not committed.
+        Exactly-once does 1, 2 and 4 in one transaction, then 3. Returns False when that was aborted: the batch will be
+        read again. Raises `GaveUp` when the stop deadline passes before the end; the batch is then not committed.
         """
-        self._in_hand = True
-        with self._metrics.stage.labels(self._agent, "deliver").time():
-            self._deliver(outputs)
-        delivered()
+        self._patience.in_hand = True
         for record in records:
             place = record.place
             self._uncommitted[place.topic, place.partition] = place.offset + 1
-            self._newest[place.topic, place.partition] = record.timestamp
-        with self._metrics.stage.labels(self._agent, "commit").time():
-            self._retry(self._commit)
-        self._in_hand = False
-
-    def _deliver(self, outputs: Sequence[Output]) -> None:
-        pending = list(enumerate(outputs))
-        pause, longest = RETRY_SECONDS
-        while True:
-            refused: list[tuple[int, Output, ClientError]] = []
-            for at, output in pending:
-                self._send(at, output, refused)
-            while self._producer.flush(1.0):
-                self._alive("waiting for acknowledgements", waiting=len(self._producer))
-            if not refused:
-                return
-            # Kafka answers out of order between partitions; within one the order of the inputs must come back.
-            refused.sort(key=lambda entry: entry[0])
-            _, output, error = refused[0]
-            self._log.error(
-                "Kafka refused outputs; nothing is committed until it takes them",
-                topic=output.topic,
-                refused=len(refused),
-                error=f"{error.str()} ({error.name()})",
-                bytes=output.size,
-            )
-            if any(error.fatal() for _, _, error in refused):
-                self._producer = self._new_producer()
-            self._pause(pause)
-            pause = min(pause * 2, longest)
-            pending = [(at, output) for at, output, _ in refused]
-
-    def _send(self, at: int, output: Output, refused: list[tuple[int, Output, ClientError]]) -> None:
-        def report(error: ClientError | None, _: Message) -> None:
-            if error is not None:
-                self._on_error(error)
-                refused.append((at, output, error))
-
-        while True:
-            try:
-                self._producer.produce(
-                    output.topic,
-                    value=output.value,
-                    key=output.key,
-                    headers=output.headers,
-                    on_delivery=report,
+        if isinstance(self._publisher, TransactionalPublisher):
+            with self._metrics.stage.labels(self._agent, "transaction").time():
+                done = self._publisher.deliver_with_offsets(
+                    outputs, self._offsets(), self._consumer.consumer_group_metadata()
                 )
-            except BufferError:
-                self._alive("the producer's queue is full")
-                self._producer.poll(0.1)
-            except KafkaException as error:
-                # Refused on the spot (larger than message.max.bytes, a fatal error): there is no report to come.
-                refused.append((at, output, error.args[0]))
-                return
+            self._uncommitted.clear()
+            if done:
+                self._committed()
+                delivered()
             else:
-                return
+                self._pause_after_abort()
+                self._rewind({(p.topic, p.partition) for p in self._consumer.assignment()})
+                self._unprepared = True
+        else:
+            done = True
+            with self._metrics.stage.labels(self._agent, "deliver").time():
+                self._publisher.deliver(outputs)
+            delivered()
+            with self._metrics.stage.labels(self._agent, "commit").time():
+                self._patience.retry(self._commit)
+        if done:
+            for record in records:
+                self._newest[record.place.topic, record.place.partition] = record.timestamp
+            self._pause_after_abort = self._patience.pauses()
+        self._patience.in_hand = False
+        return done
+
+    def _offsets(self) -> list[ClientPartition]:
+        return [ClientPartition(t, p, offset) for (t, p), offset in self._uncommitted.items()]
+
+    def _committed(self) -> None:
+        self._metrics.commits.labels(self._agent, "done").inc()
+        self._metrics.last_commit.labels(self._agent).set_to_current_time()
 
     # Commit -----------------------------------------------------------------------------------------------------
 
     def _commit(self) -> None:
         if not self._uncommitted:
             return
-        offsets = [ClientPartition(t, p, offset) for (t, p), offset in self._uncommitted.items()]
         try:
-            committed = self._consumer.commit(offsets=offsets, asynchronous=False)
+            committed = self._consumer.commit(offsets=self._offsets(), asynchronous=False)
             failed = next((p.error for p in committed if p.error is not None), None)
             if failed is not None:
                 raise KafkaException(failed)
@@ -258,8 +232,7 @@ class Transport:
             self._serve_rebalance()
             raise
         self._uncommitted.clear()
-        self._metrics.commits.labels(self._agent, "done").inc()
-        self._metrics.last_commit.labels(self._agent).set_to_current_time()
+        self._committed()
 
     def _serve_rebalance(self) -> None:
         """A rebalance may be what holds a commit up, and goes on only inside a poll: one that should hand out nothing.
@@ -284,7 +257,7 @@ class Transport:
                 self._consumer.seek(ClientPartition(place.topic, place.partition, offset))
             self._held = [m for m in self._held if (m.topic(), m.partition()) not in partitions]
 
-        self._retry(go_back)
+        self._patience.retry(go_back)
 
     # Rebalance (called inside Consumer.poll and Consumer.consume) -------------------------------------------------
 
@@ -297,15 +270,11 @@ class Transport:
         # Still a member at this point: what was delivered may be committed before the partition goes.
         if self._uncommitted:
             try:
-                self._commit_before_revoke()
+                self._consumer.commit(offsets=self._offsets(), asynchronous=False)
             except KafkaException as error:
                 self._log.warning("could not commit before a rebalance; a batch may be repeated", error=explain(error))
         self._forget(partitions)
         self._told("revoked", partitions)
-
-    def _commit_before_revoke(self) -> None:
-        offsets = [ClientPartition(t, p, offset) for (t, p), offset in self._uncommitted.items()]
-        self._consumer.commit(offsets=offsets, asynchronous=False)
 
     def _on_lost(self, _: Consumer, partitions: list[ClientPartition]) -> None:
         self._forget(partitions)
@@ -317,6 +286,7 @@ class Transport:
             self._revoked.add(place)
             self._uncommitted.pop(place, None)
             self._newest.pop(place, None)
+            self._start.pop(place, None)
             for gauge in (self._metrics.lag, self._metrics.lag_seconds):
                 gauge.remove(place[0], str(place[1]))
         self._held = [m for m in self._held if (m.topic(), m.partition()) not in self._revoked]
@@ -332,43 +302,15 @@ class Transport:
         if hasattr(self, "_consumer"):
             self._consumer.close()
 
-    def _retry(self, step: Callable[[], None]) -> None:
-        """Repeat a step until Kafka takes it. Raises `GaveUp` when the worker is to stop."""
-        pause, longest = RETRY_SECONDS
-        while True:
-            try:
-                step()
-            except (KafkaException, BrokerUnreachable, TopicMissing) as error:
-                self._log.warning("waiting for Kafka", error=explain(error), retry_in_seconds=pause)
-                self._pause(pause)
-                pause = min(pause * 2, longest)
-            else:
-                return
-
-    def _pause(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            self._alive()
-            time.sleep(min(left, 0.1))
-
-    def _alive(self, doing: str | None = None, **facts: object) -> None:
-        self.last_beat = time.monotonic()
-        if doing and self.last_beat - self._told_waiting > WAITING_SECONDS:
-            self._told_waiting = self.last_beat
-            self._log.warning(doing, **facts)
-        deadline = self._deadline()
-        if deadline is not None and (not self._in_hand or self.last_beat > deadline):
-            raise GaveUp(self._in_hand)
-
     def _on_error(self, error: ClientError) -> None:
         self._metrics.client_errors.labels(self._agent, error.name()).inc()
         if error.fatal():
             self._log.error("Kafka client", error=f"{error.str()} ({error.name()})")
 
     def _measure_lag(self) -> None:
-        if self.last_beat - self._lag_measured < LAG_SECONDS:
+        if self._patience.last_beat - self._lag_measured < LAG_SECONDS:
             return
-        self._lag_measured = self.last_beat
+        self._lag_measured = self._patience.last_beat
         now = datetime.now(UTC)
         try:
             places = self._consumer.position(self._consumer.assignment())
@@ -376,10 +318,10 @@ class Transport:
             return  # between two assignments there is nothing to measure
         for place in places:
             low, high = self._consumer.get_watermark_offsets(place, cached=True)
-            # Before the first fetch the position is unknown; before the first answer the watermark is.
-            position = place.offset if place.offset >= 0 else low
-            if high < 0:
-                continue
+            start = self._start.get((place.topic, place.partition))
+            if high < 0 or start is None:
+                continue  # nothing was fetched yet
+            position = max(place.offset, start, low)  # a position and an offset that are not known are negative
             lag = max(0, high - position)
             newest = self._newest.get((place.topic, place.partition))
             waiting = (now - newest).total_seconds() if lag and newest else 0.0
