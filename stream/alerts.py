@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import structlog
 
+from stream.caution import MAX_DEATHS
 from stream.records import Alert, Output, Place, Record, Signal, Story, cloudevent_headers, encode, read
 from stream.stories import Stories
 
@@ -58,6 +59,9 @@ class AlertStage:
         alerts: list[Alert] = []
         outputs: list[Output] = []
         for record in records:
+            if record.deaths >= MAX_DEATHS:
+                log.error("a signal that kills the worker; passed over", place=record.place._asdict())
+                continue
             try:
                 signal = read(record.value or b"", Signal)
             except msgspec.DecodeError as error:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from models.classifier import Article, Verdict
+from stream.caution import MAX_DEATHS
 from stream.decode import decode
 from stream.errors import Reason, Rejection
 from stream.records import (
@@ -103,6 +104,9 @@ class ClassifyStage:
         return results
 
     def _decode(self, record: Record) -> RawArticle | Rejection:
+        if record.deaths >= MAX_DEATHS:
+            message = f"a worker died {record.deaths} times while it had this record, and nothing else, in hand"
+            return Rejection(Reason.CRASHED, message, stage="classify")
         try:
             return decode(record.value, record.headers, max_bytes=self._settings.max_article_bytes)
         except Rejection as rejection:
@@ -157,7 +161,7 @@ class ClassifyStage:
         )
 
     def _reject(self, record: Record, rejection: Rejection) -> Output:
-        headers = rejected_headers(record.headers, record.place, event_id(record.place), rejection)
+        headers = rejected_headers(record, rejection)
         return Output(self._settings.topic_rejected, record.key, record.value, headers)
 
 

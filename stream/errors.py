@@ -87,6 +87,8 @@ class Reason(StrEnum):
     """A field that Ajil reads has the wrong type."""
     NO_TEXT = "no_text"
     """There is no title, body, text or html to read, or no text can be found in the HTML."""
+    CRASHED = "crashed"
+    """The worker died each time it had this record in hand alone (docs/delivery.md)."""
     MODEL_ERROR = "model_error"
     """The model raised on this article."""
     OUTPUT_TOO_LARGE = "output_too_large"

@@ -70,7 +70,7 @@ class Patience:
 
         return pause
 
-    def retry(self, step: Callable[[], None]) -> None:
+    def retry(self, step: Callable[[], object]) -> None:
         """Repeat a step until Kafka takes it. Raises `GaveUp`."""
         pause = self.pauses()
         while True:

@@ -69,13 +69,17 @@ class Place(NamedTuple):
 
 
 class Record(NamedTuple):
-    """One record as read from Kafka; `timestamp` is the record's own (aware, UTC)."""
+    """One record as read from Kafka; `timestamp` is the record's own (aware, UTC).
+
+    `deaths`: how often a worker died with nothing but this record in hand; not 0 only while a killer is searched for.
+    """
 
     place: Place
     timestamp: datetime
     key: bytes | None
     value: bytes | None
     headers: Headers
+    deaths: int = 0
 
 
 class Output(NamedTuple):
@@ -294,8 +298,9 @@ def _describes_value(name: str) -> bool:
     return name == "content-type" or name.startswith("ce_")
 
 
-def rejected_headers(headers: Headers, place: Place, event: str, rejection: Rejection) -> Headers:
+def rejected_headers(record: Record, rejection: Rejection) -> Headers:
     """The original headers, byte for byte, then where the record came from and why it was rejected."""
+    place = record.place
     told = {
         f"{_ERRORS}topic": place.topic,
         f"{_ERRORS}partition": str(place.partition),
@@ -303,7 +308,7 @@ def rejected_headers(headers: Headers, place: Place, event: str, rejection: Reje
         f"{_ERRORS}stage": rejection.stage,
         f"{_ERRORS}exception.class.name": rejection.reason.value,
         f"{_ERRORS}exception.message": str(rejection)[:500],
-        ATTEMPTS: "1",
-        EVENT_ID: event,
+        ATTEMPTS: str(max(1, record.deaths)),
+        EVENT_ID: event_id(place),
     }
-    return [*headers, *((name, text.encode("utf-8", "replace")) for name, text in told.items())]
+    return [*record.headers, *((name, text.encode("utf-8", "replace")) for name, text in told.items())]

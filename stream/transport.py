@@ -23,6 +23,7 @@ from confluent_kafka import KafkaError as ClientError
 from confluent_kafka import TopicPartition as ClientPartition
 from confluent_kafka.admin import AdminClient
 
+from stream.caution import MAX_DEATHS, Caution
 from stream.errors import KafkaError
 from stream.kafka import client_config, consumer_config, explain, metadata, require_topics
 from stream.patience import Patience
@@ -83,7 +84,7 @@ class Transport:
         self._revoked: set[Partition] = set()
         self._uncommitted: dict[Partition, int] = {}
         self._newest: dict[Partition, datetime] = {}
-        self._start: dict[Partition, int] = {}
+        self._cautions: dict[Partition, Caution] = {}
         self._log = log.bind(agent=agent)
         self._patience = Patience(self._log, deadline)
         self._pause_after_abort = self._patience.pauses()
@@ -129,19 +130,49 @@ class Transport:
             messages += [] if first is None else [first]
         # consume(n, timeout) would wait its time-out out for the n-th record: take what has been fetched already.
         messages += self._consumer.consume(max(0, self._settings.batch_size - len(messages)), 0)
-        records = [_record(message) for message in messages if self._is_record(message)]
-        if self._revoked:
-            records = self._drop_revoked(records)
-        if self._unprepared:
-            self._patience.retry(self._note_start)
-            self._patience.retry(self._prepare)
+        messages = [message for message in messages if self._is_record(message)]
+        while self._unprepared:
             self._unprepared = False
-        return records
+            self._patience.retry(self._start_partitions)
+            self._patience.retry(self._prepare)
+        if self._revoked:
+            messages = self._drop_revoked(messages)
+        return self._cautiously(messages)
 
-    def _note_start(self) -> None:
-        """Where reading starts: a partition that was read to its end has no position of its own until more comes."""
-        for place in self._consumer.committed(self._consumer.assignment(), timeout=10):
-            self._start[place.topic, place.partition] = place.offset
+    def _start_partitions(self) -> None:
+        """Take up each new partition where its last owner left it, and say that it was taken up."""
+        new = [p for p in self._consumer.assignment() if (p.topic, p.partition) not in self._cautions]
+        if not new:
+            return
+        started = {}
+        for place in self._consumer.committed(new, timeout=10):
+            offset = place.offset
+            if offset < 0:
+                offset, _ = self._consumer.get_watermark_offsets(place, timeout=10)
+            started[_partition(place)] = Caution(self._settings.batch_size, offset, place.metadata)
+        self._commit(_places(started))
+        self._cautions |= started
+
+    def _cautiously(self, messages: list[Message]) -> list[Record]:
+        """All of them, unless a worker has died near one: then some of that one's partition alone."""
+        caution = next((c for m in messages if (c := self._cautions[_partition(m)]).suspicious), None)
+        if caution is None:
+            return [_record(message) for message in messages]
+        suspect = next(_partition(m) for m in messages if self._cautions[_partition(m)] is caution)
+        mine = [m for m in messages if _partition(m) == suspect]
+        others = [m for m in messages if _partition(m) != suspect]
+        chosen, later = mine[: caution.limit], mine[caution.limit :]
+        self._held = [*later, *others, *self._held]
+        deaths = caution.deaths if caution.limit == 1 else 0
+        if caution.limit == 1 and deaths < MAX_DEATHS:
+            caution.mark()
+
+            def commit_mark() -> None:
+                if suspect in self._cautions:  # else it was revoked while this was retried
+                    self._commit(_places({suspect: caution}))
+
+            self._patience.retry(commit_mark)
+        return [_record(message, deaths) for message in chosen if suspect in self._cautions]
 
     def _is_record(self, message: Message) -> bool:
         error = message.error()
@@ -152,14 +183,14 @@ class Transport:
             raise KafkaError(f"the consumer of {self._topic} cannot go on: {error.str()} ({error.name()})")
         return False
 
-    def _drop_revoked(self, records: list[Record]) -> list[Record]:
+    def _drop_revoked(self, messages: list[Message]) -> list[Message]:
         """A record fetched before its partition was revoked belongs to the partition's next owner.
 
         Where that is this member again, it goes back to the committed offset and reads the record once more.
         """
-        kept = [r for r in records if (r.place.topic, r.place.partition) not in self._revoked]
-        if len(kept) < len(records):
-            self._log.info("dropped records of revoked partitions", records=len(records) - len(kept))
+        kept = [message for message in messages if _partition(message) not in self._revoked]
+        if len(kept) < len(messages):
+            self._log.info("dropped records of revoked partitions", records=len(messages) - len(kept))
         self._rewind(self._revoked)
         return kept
 
@@ -199,16 +230,22 @@ class Transport:
                 self._publisher.deliver(outputs)
             delivered()
             with self._metrics.stage.labels(self._agent, "commit").time():
-                self._patience.retry(self._commit)
+                self._patience.retry(self._commit_batch)
         if done:
             for record in records:
-                self._newest[record.place.topic, record.place.partition] = record.timestamp
+                partition = record.place.topic, record.place.partition
+                if partition in self._cautions:  # else it was revoked while the commit was retried
+                    self._newest[partition] = record.timestamp
+                    self._cautions[partition].passed(record.place.offset + 1)
             self._pause_after_abort = self._patience.pauses()
         self._patience.in_hand = False
         return done
 
     def _offsets(self) -> list[ClientPartition]:
-        return [ClientPartition(t, p, offset) for (t, p), offset in self._uncommitted.items()]
+        return [
+            ClientPartition(*partition, offset, self._cautions[partition].metadata(offset))
+            for partition, offset in self._uncommitted.items()
+        ]
 
     def _committed(self) -> None:
         self._metrics.commits.labels(self._agent, "done").inc()
@@ -216,12 +253,17 @@ class Transport:
 
     # Commit -----------------------------------------------------------------------------------------------------
 
-    def _commit(self) -> None:
-        if not self._uncommitted:
-            return
+    def _commit_batch(self) -> None:
+        if places := self._offsets():
+            self._commit(places)
+            self._uncommitted.clear()
+            self._committed()
+
+    def _commit(self, places: list[ClientPartition]) -> None:
+        """Raises KafkaException when it should be tried again, KafkaError when that would be of no use."""
         try:
-            committed = self._consumer.commit(offsets=self._offsets(), asynchronous=False)
-            failed = next((p.error for p in committed if p.error is not None), None)
+            answered = self._consumer.commit(offsets=places, asynchronous=False)
+            failed = next((p.error for p in answered if p.error is not None), None)
             if failed is not None:
                 raise KafkaException(failed)
         except KafkaException as error:
@@ -231,8 +273,6 @@ class Transport:
             # A rebalance may be what is in the way. What this member loses by it, the callbacks below forget.
             self._serve_rebalance()
             raise
-        self._uncommitted.clear()
-        self._committed()
 
     def _serve_rebalance(self) -> None:
         """A rebalance may be what holds a commit up, and goes on only inside a poll: one that should hand out nothing.
@@ -267,10 +307,16 @@ class Transport:
         self._told("assigned", partitions)
 
     def _on_revoke(self, _: Consumer, partitions: list[ClientPartition]) -> None:
-        # Still a member at this point: what was delivered may be committed before the partition goes.
-        if self._uncommitted:
+        # Still a member at this point: what was delivered may be committed before the partitions go, and the next
+        # owner need not take this one for dead.
+        held = {_partition(p): self._cautions[_partition(p)] for p in partitions if _partition(p) in self._cautions}
+        for partition, caution in held.items():
+            if partition in self._uncommitted:
+                caution.passed(self._uncommitted[partition])
+            caution.stopped()
+        if held:
             try:
-                self._consumer.commit(offsets=self._offsets(), asynchronous=False)
+                self._consumer.commit(offsets=_places(held), asynchronous=False)
             except KafkaException as error:
                 self._log.warning("could not commit before a rebalance; a batch may be repeated", error=explain(error))
         self._forget(partitions)
@@ -286,7 +332,7 @@ class Transport:
             self._revoked.add(place)
             self._uncommitted.pop(place, None)
             self._newest.pop(place, None)
-            self._start.pop(place, None)
+            self._cautions.pop(place, None)
             for gauge in (self._metrics.lag, self._metrics.lag_seconds):
                 gauge.remove(place[0], str(place[1]))
         self._held = [m for m in self._held if (m.topic(), m.partition()) not in self._revoked]
@@ -318,10 +364,11 @@ class Transport:
             return  # between two assignments there is nothing to measure
         for place in places:
             low, high = self._consumer.get_watermark_offsets(place, cached=True)
-            start = self._start.get((place.topic, place.partition))
-            if high < 0 or start is None:
+            caution = self._cautions.get((place.topic, place.partition))
+            if high < 0 or caution is None:
                 continue  # nothing was fetched yet
-            position = max(place.offset, start, low)  # a position and an offset that are not known are negative
+            # A partition that was read to its end before has no position of its own until more comes.
+            position = max(place.offset, caution.offset, low)
             lag = max(0, high - position)
             newest = self._newest.get((place.topic, place.partition))
             waiting = (now - newest).total_seconds() if lag and newest else 0.0
@@ -329,11 +376,20 @@ class Transport:
             self._metrics.lag_seconds.labels(place.topic, str(place.partition)).set(max(0.0, waiting))
 
 
-def _record(message: Message) -> Record:
+def _partition(place: Message | ClientPartition) -> Partition:
+    """Of a message, whose facts are methods, or a place, whose facts are attributes."""
+    return (place.topic(), place.partition()) if isinstance(place, Message) else (place.topic, place.partition)
+
+
+def _places(cautions: dict[Partition, Caution]) -> list[ClientPartition]:
+    return [ClientPartition(*partition, c.offset, c.metadata()) for partition, c in cautions.items()]
+
+
+def _record(message: Message, deaths: int = 0) -> Record:
     kind, milliseconds = message.timestamp()
     if kind == TIMESTAMP_NOT_AVAILABLE:
         timestamp = datetime.now(UTC)
     else:
         timestamp = datetime.fromtimestamp(milliseconds / 1000, UTC)
     place = Place(message.topic(), message.partition(), message.offset())
-    return Record(place, timestamp, message.key(), message.value(), message.headers() or [])
+    return Record(place, timestamp, message.key(), message.value(), message.headers() or [], deaths)

@@ -45,11 +45,11 @@ def wait_for(what: str, found: Any, seconds: float = 60.0) -> Any:
 class WorkerProcess:
     """Started at once; `with` ends it however the test ends. Its log is JSON Lines in `log_path`."""
 
-    def __init__(self, folder: Path, env: dict[str, str], *args: str) -> None:
+    def __init__(self, folder: Path, env: dict[str, str], *args: str, module: str = "stream.cli") -> None:
         self.log_path = folder / f"worker-{time.monotonic_ns()}.log"
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "stream.cli", "worker", *args],
+                [sys.executable, "-m", module, *(["worker"] if module == "stream.cli" else []), *args],
                 env=env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -13,6 +13,9 @@ from stream.errors import StoppedUnclean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from models.classifier import Classifier
+    from stream.settings import Settings
 
 
 def _agents(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
@@ -51,30 +54,32 @@ def command(agents: tuple[str, ...]) -> None:
     from stream import logs
 
     logs.configure(settings)
-    _serve(settings, agents)
+    serve(settings, load_model(settings) if "classify" in agents else None, agents)
 
 
-def _serve(settings: Any, agents: tuple[str, ...]) -> None:
+def load_model(settings: Settings) -> Classifier:
+    """The bundle of the settings, tried on two sentences: one that cannot answer must not join a group."""
+    from models.classifier import Article, Classifier
+
+    model = Classifier.load(settings.model, sha256=settings.model_sha256)
+    model.classify([Article(title=None, body="عاجل: هذا اختبار"), Article(title="A test of the model", body="")])
+    return model
+
+
+def serve(settings: Settings, model: Classifier | None, agents: tuple[str, ...]) -> NoReturn:
+    """Run the agents until a signal, then end the process. Only the classify agent needs a model."""
     import faust
     import structlog
 
-    from stream.app import App, build_app
+    from stream.app import build_app
     from stream.metrics import Metrics
 
     log = structlog.get_logger("stream.worker")
-    model = None
-    metrics = Metrics()
-    if "classify" in agents:
-        from models.classifier import Article, Classifier
-
-        model = Classifier.load(settings.model, sha256=settings.model_sha256)
-        metrics = Metrics(model.languages)
-        for name, version in model.info().items():
-            metrics.model_info.labels(name, version).set(1)
-            log.info("model loaded", model=name, version=version)
-        # A bundle that loads and cannot answer must not join the group; and the first batch need not wait for imports.
-        model.classify([Article(title=None, body="عاجل: هذا اختبار"), Article(title="A test of the model", body="")])
-    app: App = build_app(settings, model, metrics, agents)
+    metrics = Metrics(model.languages if model else ())
+    for name, version in (model.info() if model else {}).items():
+        metrics.model_info.labels(name, version).set(1)
+        log.info("model loaded", model=name, version=version)
+    app = build_app(settings, model, metrics, agents)
 
     class Worker(faust.Worker):
         """Faust's worker; a second signal ends it at once, which loses nothing: what is not committed is read again."""

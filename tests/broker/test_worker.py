@@ -34,17 +34,16 @@ def enriched(kafka: KafkaServer, topics: Topics) -> list[tuple[Record, EnrichedA
     return [(r, read(r.value or b"", EnrichedArticle)) for r in consume_all(kafka.address, topics.enriched)]
 
 
+def done(kafka: KafkaServer, topics: Topics, count: int) -> bool:
+    """Whether so many different raw records have come out as enriched or rejected."""
+    events = {article.event_id for _, article in enriched(kafka, topics)}
+    rejected = consume_all(kafka.address, topics.rejected)
+    events |= {(dict(record.headers)["ajil.event-id"] or b"").decode() for record in rejected}
+    return len(events) >= count
+
+
 def wait_for_outputs(kafka: KafkaServer, topics: Topics, count: int) -> None:
-    """Until so many different raw records have come out as enriched or rejected."""
-
-    def done() -> bool:
-        events = {article.event_id for _, article in enriched(kafka, topics)}
-        events |= {
-            (dict(r.headers)["ajil.event-id"] or b"").decode() for r in consume_all(kafka.address, topics.rejected)
-        }
-        return len(events) >= count
-
-    wait_for(f"{count} outputs", done, 120)
+    wait_for(f"{count} outputs", lambda: done(kafka, topics, count), 120)
 
 
 def test_articles_flow_and_the_books_balance(kafka: KafkaServer, topics: Topics, tmp_path: Path) -> None:
@@ -156,6 +155,30 @@ def test_kill_9_loses_nothing(kafka: KafkaServer, topics: Topics, tmp_path: Path
     assert {int(id_) for id_ in events} == set(range(count)), "lost"
     assert all(len(ids) == 1 for ids in events.values()), "a repeat with another event id"
     assert len(found) - count <= (2 * batch if delivery == "at_least_once" else 0), "too many repeats"
+
+
+def test_a_record_that_kills_the_process_is_found_and_rejected(
+    kafka: KafkaServer, topics: Topics, tmp_path: Path
+) -> None:
+    env = environment(kafka.address, topics, batch_size=8, instance_id="slot-1", session_timeout=6)
+    records = [article(n, title="killer") if n == 13 else article(n) for n in range(40)]
+    produce(kafka.address, topics.raw, [record._replace(partition=n % 2) for n, record in enumerate(records)])
+    deaths = 0
+    while True:
+        with WorkerProcess(tmp_path, env, "classify", module="tests.broker.crashing_worker") as worker:
+            wait_for(
+                "death or the end", lambda w=worker: w.process.poll() is not None or done(kafka, topics, len(records))
+            )
+            if worker.process.poll() is None:
+                assert worker.stop() == 0
+                break
+        deaths += 1
+        assert deaths < 12, "the killer was not found"
+    (rejected,) = consume_all(kafka.address, topics.rejected)
+    assert rejected_reason(rejected) == "crashed"
+    assert rejected.value == records[13].value
+    assert dict(rejected.headers)["ajil.attempts"] == b"3"
+    assert {int(a.id) for _, a in enriched(kafka, topics)} == set(range(40)) - {13}
 
 
 def test_workers_share_partitions_and_hand_them_over(kafka: KafkaServer, topics: Topics, tmp_path: Path) -> None:
