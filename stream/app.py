@@ -17,6 +17,7 @@ from stream.classify import ClassifyStage, Model
 from stream.errors import Rejection
 from stream.health import HealthServer
 from stream.kafka import messages
+from stream.settings import AGENTS
 from stream.source import RecordBatch, Source, Stop
 
 if TYPE_CHECKING:
@@ -28,9 +29,8 @@ if TYPE_CHECKING:
     from stream.records import EnrichedArticle, Record
     from stream.settings import Settings
 
-__all__ = ["AGENTS", "App", "build_app"]
+__all__ = ["App", "build_app"]
 
-AGENTS = ("classify", "alerts")
 MAX_LOGGED = 10
 """Rejected records of one batch that are logged one by one; the rest is counted."""
 
@@ -135,7 +135,9 @@ def _wire_alerts(app: App, settings: Settings, _: Any, metrics: Metrics, stop: S
         metrics=metrics,
         stop=stop,
         # Another worker may have told these partitions' stories until now, or an aborted batch has changed ours.
-        prepare=lambda: stage.restore(messages(settings, settings.topic_stories, from_beginning=True, follow=False)),
+        prepare=lambda alive: stage.restore(
+            messages(settings, settings.topic_stories, from_beginning=True, follow=False, alive=alive)
+        ),
     )
 
     @app.agent(source.channel, name="alerts")

@@ -75,8 +75,11 @@ class ClassifyStage:
         for record, result in zip(records, self.results(records), strict=True):
             published: list[Output] = []
             if isinstance(result, EnrichedArticle):
-                published = self._publish(record, result)
-                result = self._fitting(result, published)
+                try:
+                    published = self._publish(record, result)
+                    result = self._fitting(result, published)
+                except Exception as error:
+                    result = _internal(error, "encode")
             if isinstance(result, Rejection):
                 published = [self._reject(record, result)]
             results.append(result)
@@ -107,10 +110,14 @@ class ClassifyStage:
         if record.deaths >= MAX_DEATHS:
             message = f"a worker died {record.deaths} times while it had this record, and nothing else, in hand"
             return Rejection(Reason.CRASHED, message, stage="classify")
+        if record.unreadable:
+            return Rejection(Reason.UNDECODABLE, record.unreadable)
         try:
             return decode(record.value, record.headers, max_bytes=self._settings.max_article_bytes)
         except Rejection as rejection:
             return rejection
+        except Exception as error:
+            return _internal(error, "decode")
 
     def _verdicts(self, articles: Sequence[Article]) -> list[Verdict | Rejection]:
         if not articles:
@@ -184,7 +191,7 @@ def _enriched(record: Record, raw: RawArticle, verdict: Verdict, now: datetime) 
         id=raw.id,
         url=raw.url,
         source=raw.source,
-        title=verdict.title and verdict.title[:MAX_TITLE],
+        title=_title(verdict.title or raw.body),
         lang=verdict.lang,
         published_at=raw.published_at,
         ingested_at=record.timestamp,
@@ -201,11 +208,27 @@ def _enriched(record: Record, raw: RawArticle, verdict: Verdict, now: datetime) 
             round(verdict.breaking.score, 6),
             list(verdict.breaking.reasons),
             cast("Freshness", verdict.breaking.freshness),
+            _terms(verdict.breaking.explanation),
         ),
-        explanation=[Term(term, round(weight, 6)) for term, weight in verdict.explanation],
+        explanation=_terms(verdict.explanation),
         section=verdict.section,
         urgency=raw.urgency,
         pubstatus=raw.pubstatus,
         version=raw.version,
         model=ModelRef(verdict.model, verdict.version),
     )
+
+
+def _internal(error: Exception, stage: str) -> Rejection:
+    """A bug of ours must not stop the partition. The type only: a message may quote the article."""
+    return Rejection(Reason.INTERNAL, f"Ajil raised {type(error).__name__}; please report it", stage=stage)
+
+
+def _title(text: str) -> str | None:
+    """The title, or the first line of a post that has none: a flash is often no more than that."""
+    line = next((line.strip() for line in text[: 10 * MAX_TITLE].splitlines() if line.strip()), "")
+    return line[:MAX_TITLE].rstrip() or None
+
+
+def _terms(explanation: Sequence[tuple[str, float]]) -> list[Term]:
+    return [Term(term, round(weight, 6)) for term, weight in explanation]

@@ -14,7 +14,7 @@ import codecs
 import email.utils
 import re
 from datetime import UTC, datetime
-from email.message import Message
+from encodings.aliases import aliases
 from typing import Any
 
 import msgspec
@@ -73,39 +73,43 @@ def decode(value: bytes | None, headers: Headers, *, max_bytes: int) -> RawArtic
     return _article(_Wire(text=text))
 
 
+_CONTENT_TYPE = re.compile(r"\s*([\w.+-]+/[\w.+-]+)\s*(?:;|$)", re.ASCII)
+_CHARSET = re.compile(r";\s*charset\s*=\s*[\"']?([\w.:+-]{1,40})", re.ASCII | re.IGNORECASE)
+# Python's codecs that no page is written in: escapes, and UTF-7, whose decoder lets unpaired surrogates through.
+_NO_CHARSETS = {"idna", "punycode", "raw_unicode_escape", "unicode_escape", "undefined", "utf_7", "mbcs", "oem"}
+# Only names in this table are looked up: the codec registry remembers every name it was asked for.
+_CHARSETS = {name for pair in aliases.items() for name in pair} - _NO_CHARSETS
+
+
 def _content_type(headers: Headers) -> tuple[str | None, str]:
     """-> (json | html | text | None when not told, charset)."""
     told = next((value for name, value in headers if name.lower() == "content-type" and value), None)
     if told is None:
         return None, "utf-8"
-    message = Message()
-    message["content-type"] = told.decode("latin-1").replace("\r", " ").replace("\n", " ")
-    media = message.get_content_type()
-    charset = message.get_param("charset") or "utf-8"
-    if not isinstance(charset, str) or not _is_text_codec(charset):
-        raise Rejection(Reason.UNSUPPORTED_CONTENT_TYPE, f"the charset {str(charset)[:40]!r} is not known")
+    text = told[:1000].decode("latin-1")
+    media = found[1].lower() if (found := _CONTENT_TYPE.match(text)) else ""
+    charset = found[1].lower() if (found := _CHARSET.search(text)) else "utf-8"
+    if not _is_charset(charset):
+        raise Rejection(Reason.UNSUPPORTED_CONTENT_TYPE, f"the charset {charset!r} is not known")
     if media.endswith(("/json", "+json")):
         return "json", charset
     if media in ("text/html", "application/xhtml+xml"):
         return "html", charset
-    # `Message` reads a malformed type as text/plain: so does this, if the header says text/plain at all.
-    if media == "text/plain" and told.lower().lstrip().startswith(b"text/plain"):
+    if media == "text/plain":
         return "text", charset
-    raise Rejection(
-        Reason.UNSUPPORTED_CONTENT_TYPE,
-        f"the content-type {told[:60]!r} is not JSON, HTML or plain text",
-    )
+    raise Rejection(Reason.UNSUPPORTED_CONTENT_TYPE, f"the content-type {text[:60]!r} is not JSON, HTML or plain text")
 
 
-def _is_text_codec(charset: str) -> bool:
-    try:
-        # Python has codecs that are no charsets (zip, hex): those raise here, an unknown name too.
-        "".encode(charset)
-        codecs.lookup(charset)
-    except (LookupError, ValueError):
-        return False
-    # These read escapes, not bytes of a charset that any producer would declare.
-    return codecs.lookup(charset).name not in ("unicode_escape", "raw_unicode_escape", "idna", "punycode")
+def _is_charset(name: str) -> bool:
+    """Whether Python has the charset, under this name or an alias.
+
+    >>> _is_charset("windows-1256"), _is_charset("utf-7"), _is_charset("zip")
+    (True, False, False)
+    """
+    name = re.sub(r"[^a-z0-9]+", "_", name.lower())
+    name = aliases.get(name, name)
+    # The table also has codecs from bytes to bytes (zip, hex): those are no charsets.
+    return name in _CHARSETS and codecs.lookup(name)._is_text_encoding
 
 
 def _text(value: bytes, charset: str) -> str:
@@ -171,11 +175,11 @@ def _article(wire: _Wire) -> RawArticle:
         url=wire.url,
         source=wire.source,
         published_at=_time(wire.published_at),
-        lang=_short(wire.lang),
+        lang=_language(wire.lang),
         section=_short(wire.section),
         urgency=_whole(wire.urgency),
         pubstatus=_short(wire.pubstatus),
-        version=_short(str(wire.version)) if isinstance(wire.version, int) else _short(wire.version),
+        version=_short(str(wire.version) if type(wire.version) is int else wire.version),
     )
 
 
@@ -185,6 +189,16 @@ def _filled(text: str | None) -> bool:
 
 def _short(hint: Any) -> str | None:
     return hint.strip()[:200] or None if isinstance(hint, str) else None
+
+
+def _language(hint: Any) -> str | None:
+    """The language of a BCP 47 tag.
+
+    >>> _language("ar-EG"), _language("EN_us"), _language("Arabic")
+    ('ar', 'en', None)
+    """
+    found = re.match(r"\s*([A-Za-z]{2,3})(?![A-Za-z])", hint) if isinstance(hint, str) else None
+    return found[1].lower() if found else None
 
 
 def _whole(hint: Any) -> int | None:

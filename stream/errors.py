@@ -91,6 +91,8 @@ class Reason(StrEnum):
     """The worker died each time it had this record in hand alone (docs/delivery.md)."""
     MODEL_ERROR = "model_error"
     """The model raised on this article."""
+    INTERNAL = "internal"
+    """Ajil itself failed on this record: a bug, and the record is what shows it."""
     OUTPUT_TOO_LARGE = "output_too_large"
     """The enriched record would not fit into its topic."""
 

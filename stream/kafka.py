@@ -12,11 +12,24 @@ from confluent_kafka.admin import AdminClient, ClusterMetadata
 from stream.errors import BrokerUnreachable, KafkaError, TopicMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from stream.settings import Settings
 
 __all__ = ["client_config", "consumer_config", "explain", "messages", "metadata", "producer_config", "require_topics"]
+
+# Read errors that pass by themselves. (`KafkaError.retriable` says no to all: the client builds it from a bare code.)
+_PASSING = {
+    ClientError._TRANSPORT,
+    ClientError._ALL_BROKERS_DOWN,
+    ClientError._TIMED_OUT,
+    ClientError._RESOLVE,
+    ClientError.NOT_LEADER_FOR_PARTITION,
+    ClientError.LEADER_NOT_AVAILABLE,
+    ClientError.UNKNOWN_LEADER_EPOCH,
+    ClientError.FENCED_LEADER_EPOCH,
+    ClientError.OFFSET_NOT_AVAILABLE,
+}
 
 
 def client_config(settings: Settings) -> dict[str, Any]:
@@ -106,7 +119,10 @@ def require_topics(cluster: ClusterMetadata, topics: Iterable[str]) -> None:
     """Raises `TopicMissing` unless all `topics` exist."""
     missing = sorted(set(topics) - set(cluster.topics))
     if missing:
-        raise TopicMissing(f"missing in Kafka: {', '.join(missing)}; `ajil topics --create` creates them")
+        raise TopicMissing(
+            f"not in Kafka, or not for this user to see: {', '.join(missing)}; "
+            "`ajil topics --create` creates those that AJIL_TOPIC_* name"
+        )
 
 
 def explain(error: KafkaException | ClientError | KafkaError) -> str:
@@ -119,8 +135,12 @@ def explain(error: KafkaException | ClientError | KafkaError) -> str:
     return f"{cause.str()} ({cause.name()})" if isinstance(cause, ClientError) else str(cause)
 
 
-def messages(settings: Settings, topic: str, *, from_beginning: bool, follow: bool) -> Iterator[Message]:
+def messages(
+    settings: Settings, topic: str, *, from_beginning: bool, follow: bool, alive: Callable[[], None] = lambda: None
+) -> Iterator[Message]:
     """What lies on a topic, without a group: endlessly, or (`follow=False`) up to where it ends now.
+
+    `alive` is called between polls; what it raises ends the reading.
 
     Raises `BrokerUnreachable`, `TopicMissing`, or `KafkaError` when Kafka refuses.
     """
@@ -137,6 +157,7 @@ def messages(settings: Settings, topic: str, *, from_beginning: bool, follow: bo
     consumer.assign([TopicPartition(topic, partition, start) for partition in unread])
     try:
         while follow or unread:
+            alive()
             message = consumer.poll(0.5)
             if message is None:
                 continue
@@ -145,7 +166,7 @@ def messages(settings: Settings, topic: str, *, from_beginning: bool, follow: bo
                 yield message
             elif error.code() == ClientError._PARTITION_EOF:
                 unread.discard(message.partition())
-            elif not error.retriable():
+            elif error.code() not in _PASSING:
                 raise KafkaError(f"cannot read {topic}: {explain(error)}")
     finally:
         consumer.close()

@@ -18,7 +18,8 @@ __all__ = ["RateLimit", "configure"]
 class RateLimit(logging.Filter):
     """Lets one message of each kind through in `seconds`: Kafka clients repeat themselves while a broker is away.
 
-    A kind is the logger's name and the message's format with its digits taken out; at most 100 kinds are kept.
+    A kind is the logger's name and the message with its digits taken out; at most 100 kinds are kept. What is
+    critical always passes.
     """
 
     def __init__(self, seconds: float = 10.0) -> None:
@@ -27,7 +28,9 @@ class RateLimit(logging.Filter):
         self._last: dict[tuple[str, str], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        kind = record.name, "".join(c for c in str(record.msg)[:120] if not c.isdigit())
+        if record.levelno >= logging.CRITICAL:
+            return True
+        kind = record.name, "".join(c for c in record.getMessage()[:300] if not c.isdigit())
         now = time.monotonic()
         if now - self._last.get(kind, -self._seconds) < self._seconds:
             return False

@@ -82,7 +82,7 @@ class Metrics:
         self.lag = gauge("consumer_lag_records", "Records not committed yet.", "topic", "partition")
         self.lag_seconds = gauge(
             "consumer_lag_seconds",
-            "Age of the newest committed record while later ones wait, else 0.",
+            "Age of the oldest record in hand, or of the newest committed one, while records wait, else 0.",
             "topic",
             "partition",
         )

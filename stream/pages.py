@@ -10,6 +10,12 @@ from stream.errors import Reason, Rejection
 __all__ = ["Page", "extract", "is_markup", "strip_markup"]
 
 _TAG = re.compile(r"</(?:p|div|span|a|b|i|em|strong|h[1-6]|ul|li|article|section|html|body)\s*>|<(?:br|p)\s*/?>", re.I)
+MAX_TAGS = 50_000
+"""A page's tags: the longest live blogs have half as many, and libxml2 takes a second for so many."""
+_LONG_TAG = re.compile(r"<[^<>]{8000,}")
+MAX_TAG_PARTS = 20_000
+"""Names and values in one tag: libxml2 compares each attribute with all before it."""
+
 _BLOCKS = "p|div|br|h[1-6]|li|ul|ol|tr|table|section|article|blockquote|figcaption"
 _BLOCK = re.compile(rf"</?(?:{_BLOCKS})\b[^>]{{0,2000}}>", re.I)
 
@@ -34,6 +40,7 @@ def extract(html: str) -> Page:
     from lxml import etree
     from lxml import html as lxml_html
 
+    _check(html)
     try:
         # Bytes, so that a page which declares another charset inside is not refused: it is text already.
         tree = lxml_html.document_fromstring(
@@ -52,6 +59,15 @@ def extract(html: str) -> Page:
     if not body and not title:
         raise Rejection(Reason.NO_TEXT, "no article text was found in the HTML")
     return Page(title, body or "", **facts)
+
+
+def _check(html: str) -> None:
+    """Raises `Rejection` (too_large) for markup that the parser would take minutes or gigabytes for."""
+    if (tags := html.count("<")) > MAX_TAGS:
+        raise Rejection(Reason.TOO_LARGE, f"the HTML has {tags} tags; {MAX_TAGS} are allowed")
+    for tag in _LONG_TAG.findall(html):
+        if (parts := len(tag.split()) + tag.count("=") + tag.count("/")) > MAX_TAG_PARTS:
+            raise Rejection(Reason.TOO_LARGE, f"a tag of the HTML has {parts} parts; {MAX_TAG_PARTS} are allowed")
 
 
 def _meta(tree: Any, name: str) -> str | None:
@@ -84,6 +100,7 @@ def strip_markup(text: str) -> str:
     from lxml import etree
     from lxml import html as lxml_html
 
+    _check(text)
     try:
         tree = lxml_html.fragment_fromstring(_BLOCK.sub(r"\n\g<0>\n", text), create_parent="div")
     except (etree.ParserError, etree.XMLSyntaxError, ValueError):

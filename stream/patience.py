@@ -35,12 +35,17 @@ class GaveUp(Exception):
 
 
 class Patience:
-    """`deadline` returns the time (`time.monotonic`) by which a batch in hand must be done, or None."""
+    """`watch` is called whenever the thread shows that it is alive.
 
-    def __init__(self, log: structlog.stdlib.BoundLogger, deadline: Callable[[], float | None]) -> None:
+    `deadline` returns the time (`time.monotonic`) by which a batch in hand must be done, or None."""
+
+    def __init__(
+        self, log: structlog.stdlib.BoundLogger, deadline: Callable[[], float | None], watch: Callable[[], None]
+    ) -> None:
         self._log = log
         self._deadline = deadline
-        self._told = 0.0
+        self._watch = watch
+        self._told: dict[str, float] = {}
         self.in_hand = False
         """Set while a batch is being published: it may be finished after a stop was asked for, until the deadline."""
         self.last_beat = time.monotonic()
@@ -49,12 +54,19 @@ class Patience:
     def alive(self, doing: str | None = None, **facts: object) -> None:
         """Show progress; `doing` is logged now and then. Raises `GaveUp`."""
         self.last_beat = time.monotonic()
-        if doing and self.last_beat - self._told > TELL_SECONDS:
-            self._told = self.last_beat
-            self._log.warning(doing, **facts)
+        if doing:
+            self.tell(doing, **facts)
+        self._watch()
         deadline = self._deadline()
         if deadline is not None and (not self.in_hand or self.last_beat > deadline):
             raise GaveUp(self.in_hand)
+
+    def tell(self, event: str, **facts: object) -> None:
+        """Log a warning, unless the same was logged within `TELL_SECONDS`. Events are a few fixed sentences."""
+        now = time.monotonic()
+        if now - self._told.get(event, -TELL_SECONDS) >= TELL_SECONDS:
+            self._told[event] = now
+            self._log.warning(event, **facts)
 
     def pauses(self) -> Callable[[], None]:
         """A function that pauses longer each time it is called. It raises `GaveUp`."""
@@ -77,7 +89,7 @@ class Patience:
             try:
                 step()
             except (KafkaException, BrokerUnreachable, TopicMissing) as error:
-                self._log.warning("waiting for Kafka", error=explain(error))
+                self.tell("waiting for Kafka", error=explain(error))
                 pause()
             else:
                 return

@@ -9,6 +9,7 @@ from confluent_kafka import KafkaError as ClientError
 from confluent_kafka import KafkaException, Producer
 
 from stream.kafka import explain, producer_config
+from stream.patience import GaveUp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +27,10 @@ __all__ = ["Publisher", "TransactionalPublisher"]
 TRANSACTION_SECONDS = 30
 """A killed worker's open transaction holds up read_committed readers for so long, unless its slot comes back first."""
 
-Refused = list[tuple[int, "Output", ClientError]]
+_TOO_LARGE = {ClientError.MSG_SIZE_TOO_LARGE, ClientError.RECORD_LIST_TOO_LARGE}
+
+Waiting = dict[int, "Output"]
+Refused = list[tuple["Output", ClientError]]
 
 
 class Publisher:
@@ -55,43 +59,54 @@ class Publisher:
         return Producer(self._config())
 
     def deliver(self, outputs: Sequence[Output]) -> None:
-        """Send every output and return when Kafka has acknowledged each one; what it refuses is sent again.
+        """Send every output and return when Kafka has acknowledged each one; what it refuses is sent again, in order.
 
         Raises `GaveUp` when the stop deadline passes before.
         """
-        pending = list(enumerate(outputs))
+        waiting = dict(enumerate(outputs))
         pause = self._patience.pauses()
         while True:
-            refused: Refused = []
-            for at, output in pending:
-                self._send(at, output, refused)
-            while self._producer.flush(1.0):
-                self._patience.alive("waiting for acknowledgements", waiting=len(self._producer))
-            if not refused:
+            refused = self._send_all(waiting)
+            if not waiting:
                 return
             self._tell(refused)
-            if any(error.fatal() for _, _, error in refused):
-                # Everything that was sent has been reported by now, so the old producer holds nothing.
-                self._producer = self._new_producer()
             pause()
-            # Partitions answer in any order; within one the order of the inputs must come back.
-            pending = [(at, output) for at, output, _ in sorted(refused, key=lambda entry: entry[0])]
+
+    def _send_all(self, waiting: Waiting) -> Refused:
+        """Send what waits, and wait for every report: what Kafka acknowledged is taken out of `waiting`."""
+        refused: Refused = []
+        try:
+            for at, output in list(waiting.items()):
+                self._send(at, output, waiting, refused)
+            while self._producer.flush(1.0):
+                self._patience.alive("waiting for acknowledgements", waiting=len(waiting))
+        except GaveUp:
+            raise
+        except Exception as error:
+            # A fatal error comes out of whatever call is next, sometimes as another exception out of a callback that
+            # the client runs with the first one pending. What was not reported as acknowledged counts as not sent.
+            self._log.error("the producer failed; starting a new one", error=repr(error)[:300])
+            self._producer = self._new_producer()
+        return refused
 
     def _tell(self, refused: Refused) -> None:
-        _, output, error = refused[0]
-        self._log.error(
-            "Kafka refused outputs; nothing is committed until it takes them",
-            topic=output.topic,
-            refused=len(refused),
-            error=explain(error),
-            bytes=output.size,
-        )
+        for output, error in refused[:1]:
+            remedy = f"raise its max.message.bytes over {output.size}" if error.code() in _TOO_LARGE else None
+            self._patience.tell(
+                "Kafka refused outputs; nothing is committed until it takes them",
+                topic=output.topic,
+                refused=len(refused),
+                error=explain(error),
+                remedy=remedy,
+            )
 
-    def _send(self, at: int, output: Output, refused: Refused) -> None:
+    def _send(self, at: int, output: Output, waiting: Waiting, refused: Refused) -> None:
         def report(error: ClientError | None, _: Message) -> None:
-            if error is not None:
+            if error is None:
+                waiting.pop(at, None)
+            else:
                 self._on_error(error)
-                refused.append((at, output, error))
+                refused.append((output, error))
 
         while True:
             try:
@@ -102,8 +117,10 @@ class Publisher:
                 self._patience.alive("the producer's queue is full")
                 self._producer.poll(0.1)
             except KafkaException as error:
-                # Refused on the spot (larger than message.max.bytes, a fatal error): there is no report to come.
-                refused.append((at, output, error.args[0]))
+                if error.args[0].code() not in _TOO_LARGE:
+                    raise
+                # Larger than message.max.bytes: refused on the spot, there is no report to come.
+                refused.append((output, error.args[0]))
                 return
             else:
                 return
@@ -126,7 +143,7 @@ class TransactionalPublisher(Publisher):
         group: str,
         slot: str | None,
     ) -> None:
-        self._id = f"{group}.{slot or uuid.uuid4().hex}"
+        self._id = f"{group}@{slot or uuid.uuid4().hex}"
         super().__init__(settings, patience, log, on_error)
 
     def _config(self) -> dict[str, Any]:
@@ -149,22 +166,28 @@ class TransactionalPublisher(Publisher):
         Returns False when the transaction was aborted: nothing of it will be seen, and the batch must be read again.
         Raises `GaveUp` when the stop deadline passes before.
         """
+        waiting = dict(enumerate(outputs))
         refused: Refused = []
         try:
             self._producer.begin_transaction()
             for at, output in enumerate(outputs):
-                self._send(at, output, refused)
+                self._send(at, output, waiting, refused)
             if not refused:
                 self._step(lambda: self._producer.send_offsets_to_transaction(list(offsets), member, 5))
                 self._step(lambda: self._producer.commit_transaction(5))
                 return True
+        except GaveUp:
+            raise
         except KafkaException as error:
-            self._log.warning("transaction failed; the batch is read again", error=explain(error))
-            if error.args[0].fatal():
+            self._patience.tell("a transaction failed; the batch is read again", error=explain(error))
+            if not error.args[0].txn_requires_abort():
                 self._producer = self._new_producer()
                 return False
-        if refused:
-            self._tell(refused)
+        except Exception as error:  # see _send_all
+            self._log.error("the producer failed; starting a new one", error=repr(error)[:300])
+            self._producer = self._new_producer()
+            return False
+        self._tell(refused)
         self._abort()
         return False
 

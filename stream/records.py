@@ -71,7 +71,8 @@ class Place(NamedTuple):
 class Record(NamedTuple):
     """One record as read from Kafka; `timestamp` is the record's own (aware, UTC).
 
-    `deaths`: how often a worker died with nothing but this record in hand; not 0 only while a killer is searched for.
+    `unreadable`: why the client could not read the record's headers, if so. `deaths`: how often a worker died with
+    nothing but this record in hand; not 0 only while a killer is searched for.
     """
 
     place: Place
@@ -79,6 +80,7 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Headers
+    unreadable: str | None = None
     deaths: int = 0
 
 
@@ -128,18 +130,21 @@ class Topic(msgspec.Struct, frozen=True):
     alternatives: list[Alternative]
 
 
+class Term(msgspec.Struct, frozen=True):
+    """A term of the article, in its own spelling, and how much it spoke for what was decided."""
+
+    term: str
+    weight: float
+
+
 class Breaking(msgspec.Struct, frozen=True):
+    """`explanation` has the terms behind the reason alert_style; the other reasons speak for themselves."""
+
     flag: bool
     score: float
     reasons: list[str]
     freshness: Freshness
-
-
-class Term(msgspec.Struct, frozen=True):
-    """A term of the article, in its own spelling, and how much it spoke for the label."""
-
-    term: str
-    weight: float
+    explanation: list[Term] = []
 
 
 class ModelRef(msgspec.Struct, frozen=True):

@@ -21,16 +21,17 @@ from stream.errors import SettingError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Settings", "environment_names", "load_settings", "unknown_names"]
+__all__ = ["AGENTS", "Settings", "environment_names", "load_settings", "unknown_names"]
 
 PREFIX = "AJIL_"
 CONFIG = "AJIL_CONFIG"
+AGENTS = ("classify", "alerts")
 SECRETS = frozenset({"sasl_password", "ssl_key_password"})
 
-Seconds = Annotated[float, Meta(gt=0)]
+Seconds = Annotated[float, Meta(ge=1, le=86_400)]
 Count = Annotated[int, Meta(gt=0)]
 # Kafka's own rule for topic names.
-TopicName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+TopicName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}\Z")]
 Filled = Annotated[str, Meta(min_length=1)]
 
 
@@ -56,21 +57,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     model: Path | None = None
     """A bundle folder made by `ajil train`; none means the shipped bundle."""
-    model_sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] | None = None
+    model_sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")] | None = None
     """The sha256 of the bundle's manifest.json that may be served, and no other."""
 
     batch_size: Annotated[int, Meta(gt=0, le=10_000)] = 500
     """Records in one batch: more bring throughput, fewer bring latency and fewer repeats after a crash."""
-    max_article_bytes: Count = 4 << 20
+    max_article_bytes: Annotated[int, Meta(ge=1000, le=100 << 20)] = 4 << 20
     """A longer raw record is rejected unread. Whole scraped pages are rarely over 2 MB."""
-    max_record_bytes: Count = 12 << 20
+    max_record_bytes: Annotated[int, Meta(ge=100_000, le=500 << 20)] = 12 << 20
     """The largest raw record that the topics are created for; the rejected topic takes a third more."""
-    max_output_bytes: Count = 1_000_000
+    max_output_bytes: Annotated[int, Meta(ge=10_000, le=100 << 20)] = 1_000_000
     """The largest enriched record or signal: Kafka's default `max.message.bytes` less its framing."""
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "gzip"
     """Of what the worker produces. Every Kafka client reads gzip without a further package."""
 
-    session_timeout: Seconds = 45.0
+    session_timeout: Annotated[float, Meta(ge=1, le=1800)] = 45.0
     """A member that is silent so long loses its partitions; 45 s rides out a cut of 40 s without a repeat."""
     max_poll_interval: Seconds = 300.0
     """A batch that takes longer counts as stuck: liveness fails, and Kafka gives its partitions away."""
@@ -157,7 +158,7 @@ def load_settings(environ: Mapping[str, str] = os.environ, **options: Any) -> Se
 def _convert(name: str, value: Any, where: str) -> Any:
     try:
         # strict=False reads "50" as 50 where the field is a number: the environment only has strings.
-        return msgspec.convert(value, _TYPES[name], strict=False)
+        return msgspec.convert(value, _TYPES[name], strict=False, dec_hook=lambda kind, given: kind(given))
     except msgspec.ValidationError as error:
         shown = "********" if name in SECRETS else repr(value)
         choices = ", ".join(getattr(_TYPES[name], "__args__", ())) if get_origin(_TYPES[name]) is Literal else ""

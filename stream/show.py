@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,32 +14,52 @@ from stream.terminal import display
 if TYPE_CHECKING:
     from confluent_kafka import Message
 
+    from stream.records import Headers
+
 __all__ = ["as_json_line", "as_text"]
 
 _TITLE = 100
 
 
 def as_json_line(message: Message) -> str:
-    """Place, time, key, headers and value in one JSON object; bytes that are not UTF-8 as `{"base64": …}`."""
-    return msgspec.json.encode(
+    """Place, time, key, headers and value in one JSON object; bytes that are not UTF-8 as `{"base64": …}`.
+
+    Control and format characters are written as JSON escapes, which says the same and commands no terminal.
+    """
+    told = msgspec.json.encode(
         {
             "topic": message.topic(),
             "partition": message.partition(),
             "offset": message.offset(),
             "timestamp": _time(message),
             "key": _readable(message.key()),
-            "headers": [[name, _readable(value)] for name, value in message.headers() or []],
+            "headers": [[name, _readable(value)] for name, value in _headers(message)],
             "value": _value(message.value()),
         }
     ).decode()
+    return _COMMANDS.sub(_escaped, told)
+
+
+# C0 is escaped by JSON already. What is left: DEL, C1, and the format characters that turn lines round.
+_COMMANDS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 def as_text(message: Message) -> str:
     """One line: place, time and what matters of the record."""
     value = _value(message.value())
-    headers = {name: _readable(data) for name, data in message.headers() or []}
+    headers = {name: _readable(data) for name, data in _headers(message)}
     place = f"{message.partition()}:{message.offset()}"
-    return f"{place:>10}  {_time(message):%H:%M:%S}  {_told(value, headers, message)}"
+    time = _time(message)
+    try:
+        told = _told(value, headers, message)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        # A stranger's record that looks like ours and is not.
+        told = _plain(value)
+    return f"{place:>10}  {f'{time:%H:%M:%S}' if time else '--:--:--'}  {told}"
 
 
 def _told(value: Any, headers: dict[str, Any], message: Message) -> str:
@@ -46,7 +67,7 @@ def _told(value: Any, headers: dict[str, Any], message: Message) -> str:
         size = len(message.value() or b"")
         why = _plain(headers.get("__connect.errors.exception.message"))
         return f"rejected  {_plain(reason, 40)}: {why} ({size} bytes)"
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or value.keys() == {"base64"}:
         return _plain(value if isinstance(value, str) else "(no text)")
     title = _plain(value.get("title") or value.get("body") or value.get("text") or value.get("id"))
     source = _plain(value.get("source") or "", 30)
@@ -73,8 +94,18 @@ def _plain(value: Any, width: int = _TITLE) -> str:
     return display(str(value), width) if value is not None else ""
 
 
-def _time(message: Message) -> datetime:
-    return datetime.fromtimestamp(max(0, message.timestamp()[1]) / 1000, UTC)
+def _time(message: Message) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _headers(message: Message) -> Headers:
+    try:
+        return message.headers() or []
+    except Exception:  # the client's SystemError for a name that is not UTF-8
+        return []
 
 
 def _value(data: bytes | None) -> Any:

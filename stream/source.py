@@ -11,12 +11,12 @@ import asyncio
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack
 
 import structlog
 from mode import Service
 
-from stream.errors import StoppedUnclean
+from stream.errors import AjilError, KafkaError, StoppedUnclean
 from stream.patience import GaveUp
 from stream.transport import Transport
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RecordBatch", "Source", "Stop"]
 
-_P = ParamSpec("_P")
+_Args = TypeVarTuple("_Args")
 _T = TypeVar("_T")
 
 log = structlog.get_logger(__name__)
@@ -93,7 +93,7 @@ class Source(Service):
         settings: Settings,
         metrics: Metrics,
         stop: Stop,
-        prepare: Callable[[], None] = lambda: None,
+        prepare: Callable[[Callable[[], None]], None] = lambda _: None,
         transactional: bool,
         **kwargs: Any,
     ) -> None:
@@ -101,10 +101,12 @@ class Source(Service):
         self.app = app
         self.agent = agent
         self.channel = app.channel(maxsize=1)
-        self.unclean: StoppedUnclean | None = None
+        self.failure: AjilError | None = None
+        """Why the worker could not go on, or not end in order."""
         self._settings = settings
         self._metrics = metrics
         self._stopping = stop
+        self._in_hand = False
         self._transport = Transport(
             agent, topic, group, settings, metrics, lambda: stop.batch_by, outputs, prepare, transactional=transactional
         )
@@ -140,6 +142,9 @@ class Source(Service):
         except GaveUp as gave_up:
             if gave_up.in_hand:
                 self._give_up()
+        except KafkaError as error:
+            self.failure = error
+            raise
         finally:
             self._finished.set()
 
@@ -148,6 +153,7 @@ class Source(Service):
         metrics.consumed.labels(agent).inc(size)
         metrics.in_flight.labels(agent).inc(size)
         metrics.batch_records.labels(agent).observe(size)
+        self._in_hand = True
         with metrics.batch.labels(agent).time():
             await self.channel.put(batch)
             outputs, count = await batch.answer()
@@ -159,13 +165,13 @@ class Source(Service):
             if not await self._call(self._transport.publish, batch.records, outputs, delivered):
                 metrics.returned.labels(agent).inc(size)
                 metrics.in_flight.labels(agent).dec(size)
+        self._in_hand = False
 
-    async def _call(self, step: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        assert not kwargs
+    async def _call(self, step: Callable[[Unpack[_Args]], _T], *args: *_Args) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, step, *args)
 
     def _give_up(self) -> None:
-        self.unclean = StoppedUnclean(
+        self.failure = StoppedUnclean(
             f"the {self.agent} agent could not finish its batch within the stop deadline of "
             f"{self._settings.stop_deadline:.0f} s (AJIL_STOP_DEADLINE); it is not committed and will be read again"
         )
@@ -178,7 +184,8 @@ class Source(Service):
                 # An idle poll, or one attempt to reach a broker that is away, may have to end first.
                 await asyncio.wait_for(self._finished.wait(), left + 2.5)
             except TimeoutError:
-                self._give_up()
+                if self._in_hand:
+                    self._give_up()
         try:
             await asyncio.wait_for(self._call(self._transport.close), self._settings.stop_deadline * 0.1)
         except TimeoutError:

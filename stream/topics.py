@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from confluent_kafka import KafkaError as ClientError
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from stream.errors import KafkaError
 from stream.kafka import explain
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from stream.settings import Settings
 
-__all__ = ["NeededTopic", "create", "needed"]
+__all__ = ["NeededTopic", "create", "needed", "too_small"]
 
 DAY_MS = 24 * 3600 * 1000
 
@@ -49,6 +51,31 @@ def needed(settings: Settings) -> list[NeededTopic]:
         ),
         NeededTopic(settings.topic_alerts, "one alert for each breaking story", {"retention.ms": month}),
     ]
+
+
+def too_small(admin: AdminClient, settings: Settings, names: Sequence[str]) -> list[str]:
+    """One sentence for each of the topics `names` that would refuse the largest record Ajil may write to it.
+
+    Empty when Kafka does not let this user see the configuration.
+    """
+    wanted = {
+        topic.name: int(topic.config["max.message.bytes"])
+        for topic in needed(settings)
+        if topic.name in names and "max.message.bytes" in topic.config
+    }
+    resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in wanted]
+    told = []
+    for resource, future in admin.describe_configs(resources, request_timeout=5).items() if resources else ():
+        try:
+            allowed = int(future.result()["max.message.bytes"].value)
+        except (KafkaException, KeyError, TypeError, ValueError):
+            continue
+        if allowed < wanted[resource.name]:
+            told.append(
+                f"the topic {resource.name} takes records of {allowed} bytes, Ajil may write {wanted[resource.name]}: "
+                "raise its max.message.bytes, or lower AJIL_MAX_RECORD_BYTES"
+            )
+    return told
 
 
 def create(admin: AdminClient, settings: Settings, names: set[str]) -> None:

@@ -7,7 +7,6 @@ outputs are on their way.
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -29,6 +28,7 @@ from stream.kafka import client_config, consumer_config, explain, metadata, requ
 from stream.patience import Patience
 from stream.publisher import Publisher, TransactionalPublisher
 from stream.records import Output, Place, Record
+from stream.topics import too_small
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -53,7 +53,7 @@ class Transport:
 
     `agent` names it in logs and metrics. `deadline` returns the time (`time.monotonic`) by which a batch in hand
     must be done, or None while the worker is to run on. `prepare` runs after partitions were assigned, before their
-    first records are handed out; what it raises of Kafka's is retried.
+    first records are handed out, and calls what it is given between its steps; what it raises of Kafka's is retried.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Transport:
         metrics: Metrics,
         deadline: Callable[[], float | None],
         outputs: Iterable[str],
-        prepare: Callable[[], None],
+        prepare: Callable[[Callable[[], None]], None],
         *,
         transactional: bool,
     ) -> None:
@@ -78,15 +78,14 @@ class Transport:
         self._prepare = prepare
         self._transactional = transactional
         self._unprepared = False
-        self._admin = AdminClient(client_config(settings))
         self._held: list[Message] = []
         self._lag_measured = 0.0
         self._revoked: set[Partition] = set()
         self._uncommitted: dict[Partition, int] = {}
-        self._newest: dict[Partition, datetime] = {}
+        self._oldest: dict[Partition, datetime] = {}
         self._cautions: dict[Partition, Caution] = {}
         self._log = log.bind(agent=agent)
-        self._patience = Patience(self._log, deadline)
+        self._patience = Patience(self._log, deadline, self._measure_lag)
         self._pause_after_abort = self._patience.pauses()
         self.joined = False
         """Whether the group has assigned partitions, or has told this member that there are none for it."""
@@ -109,7 +108,13 @@ class Transport:
         self._log.info("joining", group=self._group, topic=self._topic, brokers=self._settings.brokers)
 
     def _check_topics(self) -> None:
-        require_topics(metadata(self._settings, timeout=2, admin=self._admin), self._needed)
+        admin = AdminClient(client_config(self._settings))
+        try:
+            require_topics(metadata(self._settings, timeout=2, admin=admin), self._needed)
+            for told in too_small(admin, self._settings, self._needed):
+                self._log.warning(told)
+        finally:
+            admin.poll(0)  # the client's own words, such as a TLS handshake that failed, come out here
 
     def _open_publisher(self) -> Publisher:
         common = (self._settings, self._patience, self._log, self._on_error)
@@ -121,9 +126,8 @@ class Transport:
 
     def poll(self) -> list[Record]:
         """The next batch: at most `batch_size` records, at least none, all of partitions held when it returns."""
-        self._patience.last_beat = time.monotonic()
+        self._patience.alive()
         self._revoked.clear()
-        self._measure_lag()
         messages, self._held = self._held, []
         if not messages:
             first = self._consumer.poll(POLL_SECONDS)
@@ -134,7 +138,7 @@ class Transport:
         while self._unprepared:
             self._unprepared = False
             self._patience.retry(self._start_partitions)
-            self._patience.retry(self._prepare)
+            self._patience.retry(lambda: self._prepare(self._patience.alive))
         if self._revoked:
             messages = self._drop_revoked(messages)
         return self._cautiously(messages)
@@ -145,13 +149,20 @@ class Transport:
         if not new:
             return
         started = {}
-        for place in self._consumer.committed(new, timeout=10):
+        for place in self._committed_offsets(new):
             offset = place.offset
             if offset < 0:
                 offset, _ = self._consumer.get_watermark_offsets(place, timeout=10)
             started[_partition(place)] = Caution(self._settings.batch_size, offset, place.metadata)
         self._commit(_places(started))
         self._cautions |= started
+
+    def _committed_offsets(self, partitions: list[ClientPartition]) -> list[ClientPartition]:
+        places = self._consumer.committed(partitions, timeout=10)
+        failed = next((place.error for place in places if place.error is not None), None)
+        if failed is not None:
+            raise KafkaException(failed)
+        return list(places)
 
     def _cautiously(self, messages: list[Message]) -> list[Record]:
         """All of them, unless a worker has died near one: then some of that one's partition alone."""
@@ -179,9 +190,17 @@ class Transport:
         if error is None:
             return True
         self._on_error(error)
-        if error.fatal():
-            raise KafkaError(f"the consumer of {self._topic} cannot go on: {error.str()} ({error.name()})")
+        self._raise_if_fatal(error)
+        self._patience.tell("cannot read", topic=self._topic, error=explain(error))
         return False
+
+    def _raise_if_fatal(self, error: ClientError) -> None:
+        """By its code: the client builds these errors from the bare code, so that `fatal()` says no to all."""
+        if error.code() in (ClientError.FENCED_INSTANCE_ID, ClientError._FATAL):
+            raise KafkaError(
+                f"the group {self._group} has shut this worker out: {explain(error)}. "
+                f"Another worker may have the same AJIL_INSTANCE_ID ({self._settings.instance_id})"
+            )
 
     def _drop_revoked(self, messages: list[Message]) -> list[Message]:
         """A record fetched before its partition was revoked belongs to the partition's next owner.
@@ -208,6 +227,8 @@ class Transport:
         read again. Raises `GaveUp` when the stop deadline passes before the end; the batch is then not committed.
         """
         self._patience.in_hand = True
+        for record in reversed(records):
+            self._oldest[record.place.topic, record.place.partition] = record.timestamp
         for record in records:
             place = record.place
             self._uncommitted[place.topic, place.partition] = place.offset + 1
@@ -235,7 +256,7 @@ class Transport:
             for record in records:
                 partition = record.place.topic, record.place.partition
                 if partition in self._cautions:  # else it was revoked while the commit was retried
-                    self._newest[partition] = record.timestamp
+                    self._oldest[partition] = record.timestamp
                     self._cautions[partition].passed(record.place.offset + 1)
             self._pause_after_abort = self._patience.pauses()
         self._patience.in_hand = False
@@ -268,8 +289,7 @@ class Transport:
                 raise KafkaException(failed)
         except KafkaException as error:
             self._metrics.commits.labels(self._agent, "failed").inc()
-            if error.args[0].fatal():
-                raise KafkaError(f"cannot commit for the group {self._group}: {explain(error)}") from error
+            self._raise_if_fatal(error.args[0])
             # A rebalance may be what is in the way. What this member loses by it, the callbacks below forget.
             self._serve_rebalance()
             raise
@@ -279,11 +299,16 @@ class Transport:
 
         A partition assigned in this very poll is not paused yet; what it hands out is held for the next batch.
         """
-        self._consumer.pause(self._consumer.assignment())
-        message = self._consumer.poll(0)
+        paused = self._consumer.assignment()
+        self._consumer.pause(paused)
+        try:
+            message = self._consumer.poll(0)
+        finally:
+            # Those that were paused, not those assigned now: a partition that is lost here keeps its pause, and would
+            # come back mute.
+            self._consumer.resume(paused)
         if message is not None:
             self._held.append(message)
-        self._consumer.resume(self._consumer.assignment())
 
     def _rewind(self, partitions: set[Partition]) -> None:
         """Go back to the committed offsets of those of `partitions` that are still, or again, assigned."""
@@ -292,7 +317,7 @@ class Transport:
             held = [p for p in self._consumer.assignment() if (p.topic, p.partition) in partitions]
             if not held:
                 return
-            for place in self._consumer.committed(held, timeout=10):
+            for place in self._committed_offsets(held):
                 offset = place.offset if place.offset >= 0 else OFFSET_BEGINNING
                 self._consumer.seek(ClientPartition(place.topic, place.partition, offset))
             self._held = [m for m in self._held if (m.topic(), m.partition()) not in partitions]
@@ -331,7 +356,7 @@ class Transport:
             place = (partition.topic, partition.partition)
             self._revoked.add(place)
             self._uncommitted.pop(place, None)
-            self._newest.pop(place, None)
+            self._oldest.pop(place, None)
             self._cautions.pop(place, None)
             for gauge in (self._metrics.lag, self._metrics.lag_seconds):
                 gauge.remove(place[0], str(place[1]))
@@ -354,26 +379,18 @@ class Transport:
             self._log.error("Kafka client", error=f"{error.str()} ({error.name()})")
 
     def _measure_lag(self) -> None:
-        if self._patience.last_beat - self._lag_measured < LAG_SECONDS:
+        if self._patience.last_beat - self._lag_measured < LAG_SECONDS or not self._cautions:
             return
         self._lag_measured = self._patience.last_beat
         now = datetime.now(UTC)
-        try:
-            places = self._consumer.position(self._consumer.assignment())
-        except KafkaException:
-            return  # between two assignments there is nothing to measure
-        for place in places:
-            low, high = self._consumer.get_watermark_offsets(place, cached=True)
-            caution = self._cautions.get((place.topic, place.partition))
-            if high < 0 or caution is None:
-                continue  # nothing was fetched yet
-            # A partition that was read to its end before has no position of its own until more comes.
-            position = max(place.offset, caution.offset, low)
-            lag = max(0, high - position)
-            newest = self._newest.get((place.topic, place.partition))
-            waiting = (now - newest).total_seconds() if lag and newest else 0.0
-            self._metrics.lag.labels(place.topic, str(place.partition)).set(lag)
-            self._metrics.lag_seconds.labels(place.topic, str(place.partition)).set(max(0.0, waiting))
+        for partition, caution in self._cautions.items():
+            # Cached: what the last fetch said. It is negative before the first one.
+            low, high = self._consumer.get_watermark_offsets(ClientPartition(*partition), cached=True)
+            lag = max(0, high - max(caution.offset, low))
+            known = self._oldest.get(partition)
+            waiting = max(0.0, (now - known).total_seconds()) if lag and known else 0.0
+            self._metrics.lag.labels(partition[0], str(partition[1])).set(lag)
+            self._metrics.lag_seconds.labels(partition[0], str(partition[1])).set(waiting)
 
 
 def _partition(place: Message | ClientPartition) -> Partition:
@@ -386,10 +403,20 @@ def _places(cautions: dict[Partition, Caution]) -> list[ClientPartition]:
 
 
 def _record(message: Message, deaths: int = 0) -> Record:
-    kind, milliseconds = message.timestamp()
-    if kind == TIMESTAMP_NOT_AVAILABLE:
-        timestamp = datetime.now(UTC)
-    else:
-        timestamp = datetime.fromtimestamp(milliseconds / 1000, UTC)
     place = Place(message.topic(), message.partition(), message.offset())
-    return Record(place, timestamp, message.key(), message.value(), message.headers() or [], deaths)
+    try:
+        headers, unreadable = message.headers() or [], None
+    except Exception as error:  # the client raises SystemError, its cause within
+        headers, unreadable = [], f"the headers cannot be read, and are lost: {error.__cause__ or error}"[:300]
+    return Record(place, _time(message), message.key(), message.value(), headers, unreadable, deaths)
+
+
+def _time(message: Message) -> datetime:
+    """The record's timestamp; where it has none, or one that no calendar knows, the time of reading."""
+    kind, milliseconds = message.timestamp()
+    if kind != TIMESTAMP_NOT_AVAILABLE and milliseconds > 0:
+        try:
+            return datetime.fromtimestamp(milliseconds / 1000, UTC)
+        except (ValueError, OverflowError, OSError):
+            pass
+    return datetime.now(UTC)

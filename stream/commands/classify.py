@@ -28,6 +28,8 @@ def command(file: BinaryIO, text: bool, strict: bool) -> None:
     Each line is a JSON object with at least one of title, body, text, html; blank lines are passed over. Each line of
     the output is, in the same order, the enriched record, or a rejection with its reason. Freshness is judged against
     now, because there is no Kafka timestamp: an article that was published more than two hours ago is stale.
+
+    Exit codes: 0 done, 1 a line was rejected (with --strict), 2 a setting or FILE is wrong, 5 the model was refused.
     """
     from models.classifier import Classifier
     from stream.classify import ClassifyStage

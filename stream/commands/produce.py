@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import TYPE_CHECKING, BinaryIO
@@ -45,6 +46,8 @@ def command(files: tuple[BinaryIO, ...], topic: str | None, timeout: float) -> N
     from stream.settings import load_settings
 
     settings = load_settings()
+    # The client's asides (a coordinator that is still loading) are not for the user of a command.
+    logging.getLogger("librdkafka").setLevel(logging.ERROR)
     topic = topic or settings.topic_raw
     require_topics(metadata(settings), [topic])
     producer = Producer(producer_config(settings) | {"message.timeout.ms": int(timeout * 1000)})

@@ -25,6 +25,8 @@ def command(topic: str, from_beginning: bool, no_follow: bool, count: int | None
     """Print what comes onto TOPIC until Ctrl-C, without joining a group or committing.
 
     TOPIC is a name, or raw, enriched, rejected, signals, stories or alerts for the topic of that setting.
+
+    Exit codes: 0 done, 3 Kafka cannot be reached or refused, 4 no such topic, 130 ended by Ctrl-C.
     """
     from stream.kafka import messages
     from stream.show import as_json_line, as_text

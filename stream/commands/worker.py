@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from stream.errors import StoppedUnclean
+from stream.settings import AGENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,10 +20,9 @@ if TYPE_CHECKING:
 
 
 def _agents(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
-    known = ("classify", "alerts")
     names = tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
-    if not names or not set(names) <= set(known):
-        raise click.BadParameter(f"{value!r}: give one or both of {', '.join(known)}, separated by commas")
+    if not names or not set(names) <= set(AGENTS):
+        raise click.BadParameter(f"{value!r}: give one or both of {', '.join(AGENTS)}, separated by commas")
     return names
 
 
@@ -30,7 +30,7 @@ def _agents(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...
 @click.option(
     "--agents",
     callback=_agents,
-    default="classify,alerts",
+    default=",".join(AGENTS),
     show_default=True,
     help="Which agents this worker runs.",
 )
@@ -40,7 +40,10 @@ def command(agents: tuple[str, ...]) -> None:
     The classify agent reads AJIL_TOPIC_RAW and writes enriched records, rejected records and signals; the alerts agent
     reads signals and writes stories and alerts. Start as many workers as there are partitions to share. A worker waits
     for its broker and topics, and says so. On SIGTERM it finishes the batch in hand, commits and leaves within
-    AJIL_STOP_DEADLINE seconds (exit code 0; 6 if the batch could not be finished); a second SIGTERM ends it at once.
+    AJIL_STOP_DEADLINE seconds; a second SIGTERM ends it at once.
+
+    Exit codes: 0 stopped in order, 1 crashed, 2 a setting is wrong or the port is taken, 3 Kafka refused for good,
+    5 the model bundle was refused, 6 stopped with a batch in hand (it is read again).
 
     Metrics and health: http://AJIL_HTTP_HOST:AJIL_HTTP_PORT/metrics, /health/live, /health/ready.
     """
@@ -103,9 +106,9 @@ def serve(settings: Settings, model: Classifier | None, agents: tuple[str, ...])
     except SystemExit as stop:
         code = stop.code
     for source in app.sources:
-        if source.unclean is not None:
-            log.error(str(source.unclean))
-            code = StoppedUnclean.exit_code
+        if source.failure is not None:
+            log.error(str(source.failure))
+            code = source.failure.exit_code
     sys.stdout.flush()
     sys.stderr.flush()
     # A Kafka thread that never came back from librdkafka must not keep the process alive.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -209,6 +211,34 @@ def test_a_story_is_alerted_once_across_a_restart(kafka: KafkaServer, topics: To
     (record,) = consume_all(kafka.address, topics.alerts)
     alert = read(record.value or b"", Alert)
     assert (alert.title, alert.kind, alert.outlets, alert.reasons) == (flash, "opened", ["a.example"], ["marker"])
+
+
+def test_a_worker_frozen_past_its_session_reads_on(kafka: KafkaServer, topics: Topics, tmp_path: Path) -> None:
+    env = environment(kafka.address, topics, batch_size=100, session_timeout=6)
+    produce(kafka.address, topics.raw, [article(n) for n in range(3000)])
+    with WorkerProcess(tmp_path, env) as worker:
+        wait_for("some outputs", lambda: len(consume_all(kafka.address, topics.enriched)) >= 100)
+        worker.process.send_signal(signal.SIGSTOP)
+        time.sleep(10)  # the broker must notice, which takes the session timeout
+        worker.process.send_signal(signal.SIGCONT)
+        wait_for_outputs(kafka, topics, 3000)
+        assert worker.logged("partitions lost")
+        assert worker.stop() == 0
+    counts = Counter(a.id for _, a in enriched(kafka, topics))
+    assert {int(id_) for id_ in counts} == set(range(3000))
+    assert sum(counts.values()) - 3000 <= 100, "more repeats than the batch in hand"
+
+
+def test_of_two_workers_with_one_instance_id_one_ends_and_says_why(
+    kafka: KafkaServer, topics: Topics, tmp_path: Path
+) -> None:
+    env = environment(kafka.address, topics, instance_id="same")
+    with WorkerProcess(tmp_path, env, "--agents", "classify").wait_ready() as first, WorkerProcess(tmp_path, env):
+        produce(kafka.address, topics.raw, [article(1)])
+        wait_for("the first to end", lambda: first.process.poll() is not None)
+        assert first.process.returncode == 3
+        assert "AJIL_INSTANCE_ID (same)" in first.log()[-1]["event"]
+        wait_for_outputs(kafka, topics, 1)
 
 
 def test_a_worker_waits_for_its_broker_and_says_so(topics: Topics, tmp_path: Path) -> None:

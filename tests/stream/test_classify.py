@@ -145,3 +145,47 @@ def test_empty_batches_and_batches_of_bad_records_need_no_model(size: int) -> No
     model = FakeModel()
     ClassifyStage(model, SETTINGS)([record(b"")] * size)
     assert model.asked == []
+
+
+def test_a_post_without_title_is_titled_by_its_first_line() -> None:
+    class Untitled(FakeModel):
+        def classify(self, articles: Sequence[Article]) -> list[Verdict]:
+            return [verdict._replace(title=None) for verdict in super().classify(articles)]
+
+    stage = ClassifyStage(Untitled(), SETTINGS, lambda: NOW)
+    (result,), _ = stage([record("\n #عاجل | انفجار في الميناء \nالتفاصيل لاحقا".encode())])
+    assert isinstance(result, EnrichedArticle)
+    assert result.title == "#عاجل | انفجار في الميناء"
+
+
+def test_a_flooded_title_is_cut() -> None:
+    (result,), _ = stage()([record(b'{"title": "%s"}' % (b"x" * 100_000))])
+    assert isinstance(result, EnrichedArticle)
+    assert len(result.title or "") == 1000
+
+
+def test_a_record_whose_headers_cannot_be_read_is_rejected() -> None:
+    (result,), (output,) = stage()([record(b'{"title": "T"}')._replace(unreadable="why")])
+    assert isinstance(result, Rejection)
+    assert result.reason == Reason.UNDECODABLE
+    assert output.value == b'{"title": "T"}'
+
+
+def test_a_record_that_killed_workers_is_rejected_unread() -> None:
+    model = FakeModel()
+    (result,), (output,) = ClassifyStage(model, SETTINGS)([record(b'{"title": "T"}')._replace(deaths=3)])
+    assert isinstance(result, Rejection)
+    assert result.reason == Reason.CRASHED
+    assert dict(output.headers)["ajil.attempts"] == b"3"
+    assert model.asked == []
+
+
+def test_a_bug_of_ours_rejects_the_record_and_says_so() -> None:
+    class Unencodable(FakeModel):
+        def classify(self, articles: Sequence[Article]) -> list[Verdict]:
+            return [verdict._replace(section="\ud800") for verdict in super().classify(articles)]
+
+    (result,), (output,) = ClassifyStage(Unencodable(), SETTINGS)([record(b'{"title": "T"}')])
+    assert isinstance(result, Rejection)
+    assert (result.reason, result.stage) == (Reason.INTERNAL, "encode")
+    assert output.topic == SETTINGS.topic_rejected

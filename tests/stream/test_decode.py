@@ -38,6 +38,19 @@ def test_charset_of_the_header_is_used() -> None:
     assert read("وكالة الأنباء".encode("windows-1256"), "text/plain; charset=windows-1256").body == "وكالة الأنباء"
 
 
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        'text/plain;x="' + '\\";' * 300_000,
+        "text/plain; charset*" + "9" * 5000 + "=x",
+        "TEXT/PLAIN ; CHARSET='UTF-8'",
+        "text/plain;charset=utf8;format=flowed",
+    ],
+)
+def test_odd_content_types_are_read_in_linear_time(content_type: str) -> None:
+    assert read("نص".encode(), content_type).body == "نص"
+
+
 def test_content_type_goes_before_the_first_byte() -> None:
     assert read(b"{not json}", "text/plain").body == "{not json}"
 
@@ -111,6 +124,13 @@ def test_html_without_text_is_rejected() -> None:
         (b"text", "text/plain; charset=martian", Reason.UNSUPPORTED_CONTENT_TYPE),
         (b"text", "text/plain; charset=zip", Reason.UNSUPPORTED_CONTENT_TYPE),
         (b"text", ";;;", Reason.UNSUPPORTED_CONTENT_TYPE),
+        (b"+2AA-", "text/plain; charset=utf-7", Reason.UNSUPPORTED_CONTENT_TYPE),
+        (rb"\ud800", "text/plain; charset=unicode_escape", Reason.UNSUPPORTED_CONTENT_TYPE),
+        (rb"\ud800", "text/plain; charset=raw-unicode-escape", Reason.UNSUPPORTED_CONTENT_TYPE),
+        (b"text", "text/plain; charset=" + "x" * 100_000, Reason.UNSUPPORTED_CONTENT_TYPE),
+        (b"<p>a</p>" * 50_000, "text/html", Reason.TOO_LARGE),
+        (b"<p " + b" ".join(b"a%d=1" % n for n in range(40_000)) + b">text</p>", "text/html", Reason.TOO_LARGE),
+        (b'{"body": "' + b"<br>" * 60_000 + b'"}', None, Reason.TOO_LARGE),
     ],
 )
 def test_refused(value: bytes | None, content_type: str | None, reason: Reason) -> None:
@@ -150,6 +170,7 @@ def test_times_in_the_forms_that_feeds_use(told: Any, time: datetime | None) -> 
 def test_hints_that_cannot_be_read_count_as_absent() -> None:
     found = article(lang=5, section=["a"], urgency="high", pubstatus={}, version=1.5)
     assert (found.lang, found.section, found.urgency, found.pubstatus, found.version) == (None,) * 5
+    assert (article(version=True).version, article(lang="x" * 200).lang) == (None, None)
 
 
 def test_hints_in_other_types_are_read() -> None:

@@ -53,7 +53,7 @@ def test_every_password_is_a_secret() -> None:
         ({"AJIL_MODEL_SHA256": "abc"}, "AJIL_MODEL_SHA256"),
         ({"AJIL_SECURITY_PROTOCOL": "sasl_ssl"}, "AJIL_SASL_USERNAME"),
         ({"AJIL_SASL_PASSWORD_FILE": "/does/not/exist"}, "AJIL_SASL_PASSWORD_FILE"),
-        ({"AJIL_SSL_CA_FILE": "/does/not/exist"}, "ssl_ca_file"),
+        ({"AJIL_SSL_CA_FILE": "/does/not/exist"}, "is not a file"),
         ({"AJIL_TOPIC_RAW": "a", "AJIL_TOPIC_ENRICHED": "a"}, "one name"),
         ({"AJIL_CONFIG": "/does/not/exist"}, "AJIL_CONFIG"),
     ],
@@ -76,6 +76,20 @@ def test_unknown_key_in_the_file_is_refused_with_the_nearest(tmp_path: Path) -> 
     file.write_text('broker = "kafka:9092"\n')
     with pytest.raises(SettingError, match="did you mean brokers"):
         load_settings({"AJIL_CONFIG": str(file)})
+
+
+def test_paths_can_be_set(tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    file.touch()
+    settings = load_settings({"AJIL_MODEL": "/a/bundle", "AJIL_SSL_CA_FILE": str(file)})
+    assert (settings.model, settings.ssl_ca_file) == (Path("/a/bundle"), file)
+
+
+@pytest.mark.parametrize("name", ["AJIL_SESSION_TIMEOUT", "AJIL_MAX_POLL_INTERVAL", "AJIL_STOP_DEADLINE"])
+@pytest.mark.parametrize("value", ["inf", "nan", "-1", "0", "1e8"])
+def test_times_are_bounded(name: str, value: str) -> None:
+    with pytest.raises(SettingError, match=name):
+        load_settings({name: value})
 
 
 def test_environment_names_have_every_field() -> None:

@@ -1,0 +1,96 @@
+"""`ajil topics`, `produce` and `tail` on a real broker."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import uuid
+from typing import TYPE_CHECKING
+
+from tests.kafka_client import Record, Topics, consume_all, produce
+from tests.worker_process import environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.kafka_server import KafkaServer
+
+
+def ajil(env: dict[str, str], *args: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "stream.cli", *args], input=stdin, capture_output=True, env=env, timeout=60, check=False
+    )
+
+
+def test_topics_are_told_created_and_left_alone(kafka: KafkaServer) -> None:
+    names = Topics(
+        *(f"{uuid.uuid4().hex[:8]}.{n}" for n in ("raw", "enriched", "rejected", "signals", "stories", "alerts"))
+    )
+    env = environment(kafka.address, names, topic_partitions=3)
+    missing = ajil(env, "topics")
+    assert missing.returncode == 4
+    assert names.raw.encode() in missing.stderr
+    assert b"ajil topics --create" in missing.stderr
+    created = ajil(env, "topics", "--create")
+    assert created.returncode == 0, created.stderr
+    assert created.stdout.count(b"created") == 6
+    again = ajil(env, "topics", "--create")
+    assert again.returncode == 0
+    assert again.stdout.count(b"3 partitions") == 6
+
+
+def test_produce_sends_lines_and_pages_as_they_are(kafka: KafkaServer, topics: Topics, tmp_path: Path) -> None:
+    env = environment(kafka.address, topics)
+    lines = tmp_path / "articles.jsonl"
+    lines.write_bytes(b'{"id": "7", "title": "A"}\n\n{broken\n{"id": 8, "title": "B"}\r\n')
+    page = tmp_path / "page.html"
+    page.write_bytes(b"<html><body>\xff</body></html>")
+    done = ajil(env, "produce", str(lines), str(page))
+    assert done.returncode == 0, done.stderr
+    assert b"4 of 4 records acknowledged" in done.stderr
+    found = {record.value: record for record in consume_all(kafka.address, topics.raw)}
+    assert set(found) == {
+        b'{"id": "7", "title": "A"}',
+        b"{broken",
+        b'{"id": 8, "title": "B"}',
+        b"<html><body>\xff</body></html>",
+    }
+    assert found[b'{"id": "7", "title": "A"}'].key == b"7"
+    assert found[b'{"id": 8, "title": "B"}'].key == b"8"
+    assert found[b"{broken"].key is None
+    assert found[b"<html><body>\xff</body></html>"].headers == (("content-type", b"text/html"),)
+    assert ajil(env, "produce", "-", stdin=b'{"title": "C"}\n').returncode == 0
+    assert len(consume_all(kafka.address, topics.raw)) == 5
+
+
+def test_a_missing_topic_is_told(kafka: KafkaServer, topics: Topics) -> None:
+    env = environment(kafka.address, topics)
+    for args in (["tail", "not.there"], ["produce", "--topic", "not.there", "-"]):
+        done = ajil(env, *args)
+        assert done.returncode == 4
+        assert b"not.there" in done.stderr
+
+
+def test_tail_prints_for_people_and_for_programs(kafka: KafkaServer, topics: Topics) -> None:
+    env = environment(kafka.address, topics)
+    hostile = "Title \x1b]0;owned\x07 of a stranger"
+    value = json.dumps({"id": "1", "title": hostile, "source": "example.org"}, ensure_ascii=False).encode()
+    produce(
+        kafka.address,
+        topics.raw,
+        [Record(value, key=b"\xff", headers=(("n", None), ("b", b"\xfe"))), Record(None), Record(b"\xff\xff")],
+    )
+    text = ajil(env, "tail", "raw", "--no-follow")
+    assert text.returncode == 0, text.stderr
+    assert len(text.stdout.splitlines()) == 3
+    assert b"of a stranger" in text.stdout
+    assert b"\x1b" not in text.stdout
+    assert b"\x07" not in text.stdout
+    told = [json.loads(line) for line in ajil(env, "tail", "raw", "--no-follow", "--json").stdout.splitlines()]
+    first = next(line for line in told if isinstance(line["value"], dict) and "id" in line["value"])
+    assert first["key"] == {"base64": "/w=="}
+    assert first["headers"] == [["n", None], ["b", {"base64": "/g=="}]]
+    assert first["value"]["title"] == hostile
+    assert {"topic", "partition", "offset", "timestamp"} <= set(first)
+    assert len(ajil(env, "tail", topics.raw, "--from-beginning", "-n", "2").stdout.splitlines()) == 2
