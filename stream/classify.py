@@ -28,6 +28,7 @@ from stream.records import (
     cloudevent_headers,
     encode,
     event_id,
+    first_ingested_at,
     rejected_headers,
 )
 
@@ -180,14 +181,20 @@ def _article(record: Record, raw: RawArticle) -> Article:
         section=raw.section,
         urgency=raw.urgency,
         source=raw.source,
-        published_at=raw.published_at,
+        published_at=_told_at(record, raw),
         received_at=record.timestamp,
     )
 
 
+def _told_at(record: Record, raw: RawArticle) -> datetime | None:
+    """When the article was news: a replayed one without a date is at least as old as its first reading."""
+    first = first_ingested_at(record)
+    return first if raw.published_at is None and first < record.timestamp else raw.published_at
+
+
 def _enriched(record: Record, raw: RawArticle, verdict: Verdict, now: datetime) -> EnrichedArticle:
     return EnrichedArticle(
-        event_id=event_id(record.place),
+        event_id=event_id(record.place, record.headers),
         id=raw.id,
         url=raw.url,
         source=raw.source,

@@ -22,6 +22,8 @@ COMMANDS = {
     "classify": "Classify articles from a file or standard input, without Kafka.",
     "produce": "Send articles from files or standard input to the raw topic.",
     "tail": "Print what comes onto a topic.",
+    "replay": "Send rejected records back to the topic they came from.",
+    "lag": "Show how far the agents are behind.",
     "topics": "Show the topics Ajil needs, or create them.",
     "train": "Train a model bundle from labelled articles.",
     "evaluate": "Measure a model bundle on labelled articles.",

@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 from confluent_kafka import KafkaError as ClientError
 from confluent_kafka.admin import AdminClient, ClusterMetadata
 
 from stream.errors import BrokerUnreachable, KafkaError, TopicMissing
+from stream.records import Place, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from stream.settings import Settings
 
-__all__ = ["client_config", "consumer_config", "explain", "messages", "metadata", "producer_config", "require_topics"]
+__all__ = [
+    "as_record",
+    "client_config",
+    "consumer_config",
+    "explain",
+    "messages",
+    "metadata",
+    "producer_config",
+    "require_topics",
+]
 
 # Read errors that pass by themselves. (`KafkaError.retriable` says no to all: the client builds it from a bare code.)
 _PASSING = {
@@ -170,3 +189,24 @@ def messages(
                 raise KafkaError(f"cannot read {topic}: {explain(error)}")
     finally:
         consumer.close()
+
+
+def as_record(message: Message, deaths: int = 0) -> Record:
+    """What the client read, with everything it may raise about odd bytes already raised."""
+    place = Place(message.topic(), message.partition(), message.offset())
+    try:
+        headers, unreadable = message.headers() or [], None
+    except Exception as error:  # the client raises SystemError, its cause within
+        headers, unreadable = [], f"the headers cannot be read, and are lost: {error.__cause__ or error}"[:300]
+    return Record(place, _time(message), message.key(), message.value(), headers, unreadable, deaths)
+
+
+def _time(message: Message) -> datetime:
+    """The record's timestamp; where it has none, or one that no calendar knows, the time of reading."""
+    kind, milliseconds = message.timestamp()
+    if kind != TIMESTAMP_NOT_AVAILABLE and milliseconds > 0:
+        try:
+            return datetime.fromtimestamp(milliseconds / 1000, UTC)
+        except (ValueError, OverflowError, OSError):
+            pass
+    return datetime.now(UTC)

@@ -11,6 +11,8 @@ written by Ajil and read back with `read`.
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
@@ -42,19 +44,23 @@ __all__ = [
     "cloudevent_headers",
     "encode",
     "event_id",
+    "first_ingested_at",
+    "header",
     "read",
     "rejected_headers",
 ]
 
 SCHEMA_VERSION = 1
 
-Headers = list[tuple[str, bytes | None]]
-"""Kafka's record headers: a list, because names may repeat."""
+Headers = Sequence[tuple[str, bytes | None]]
+"""Kafka's record headers, in order; names may repeat."""
 
 EVENT_ID = "ajil.event-id"
-"""Header that keeps an article's event id when its rejected record is sent back."""
 ATTEMPTS = "ajil.attempts"
-_ERRORS = "__connect.errors."  # the names that Kafka Connect gave dead letters, so that its tools read ours
+INGESTED_AT = "ajil.ingested-at"
+"""Headers of a rejected record that go back with it to the raw topic: it keeps its id, and is as old as it is."""
+OWN_HEADERS = frozenset({EVENT_ID, ATTEMPTS, INGESTED_AT})
+ERRORS = "__connect.errors."  # the names that Kafka Connect gave dead letters, so that its tools read ours
 
 
 Freshness = Literal["fresh", "stale", "unknown"]
@@ -257,13 +263,33 @@ def read(value: bytes, kind: type[_Record]) -> _Record:
     return msgspec.json.decode(value, type=kind)
 
 
-def event_id(place: Place) -> str:
-    """The same for every reading of one raw record, so that a consumer can tell a repeat.
+def event_id(place: Place, headers: Headers = ()) -> str:
+    """The same for every reading of one raw record, so that a consumer can tell a repeat. A replayed one keeps its own.
 
     >>> event_id(Place("news.articles.raw", 3, 41))[:16]
     '71abb4a983d4e9ca'
     """
+    kept = header(headers, EVENT_ID)
+    if kept is not None and re.fullmatch("[0-9a-f]{64}", kept):
+        return kept
     return hashlib.sha256(f"{place.topic}\n{place.partition}\n{place.offset}".encode()).hexdigest()
+
+
+def header(headers: Headers, name: str) -> str | None:
+    """The last header of that name, as Kafka's own `lastHeader`; None where it is missing, null or not UTF-8."""
+    value = next((value for known, value in reversed(headers) if known == name), None)
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def first_ingested_at(record: Record) -> datetime:
+    """When Kafka first had the record's bytes: for a replayed one, before it was rejected."""
+    try:
+        return min(record.timestamp, datetime.fromisoformat(header(record.headers, INGESTED_AT) or ""))
+    except (ValueError, TypeError):
+        return record.timestamp
 
 
 def article_id(source: str | None, url: str | None, text: str) -> str:
@@ -286,7 +312,7 @@ def cloudevent_headers(headers: Headers, kind: str, event: str, time: datetime) 
     ...                    "e1", datetime(2026, 1, 2, tzinfo=UTC))[:2]
     [('traceparent', b'00-1'), ('ce_specversion', b'1.0')]
     """
-    kept = [(name, value) for name, value in headers if not _describes_value(name)]
+    kept = [(name, value) for name, value in headers if not _describes_value(name) and name not in OWN_HEADERS]
     return [
         *kept,
         ("ce_specversion", b"1.0"),
@@ -306,14 +332,17 @@ def _describes_value(name: str) -> bool:
 def rejected_headers(record: Record, rejection: Rejection) -> Headers:
     """The original headers, byte for byte, then where the record came from and why it was rejected."""
     place = record.place
+    original = [(name, value) for name, value in record.headers if name not in OWN_HEADERS]
+    attempts = header(record.headers, ATTEMPTS) or "0"
     told = {
-        f"{_ERRORS}topic": place.topic,
-        f"{_ERRORS}partition": str(place.partition),
-        f"{_ERRORS}offset": str(place.offset),
-        f"{_ERRORS}stage": rejection.stage,
-        f"{_ERRORS}exception.class.name": rejection.reason.value,
-        f"{_ERRORS}exception.message": str(rejection)[:500],
-        ATTEMPTS: str(max(1, record.deaths)),
-        EVENT_ID: event_id(place),
+        f"{ERRORS}topic": place.topic,
+        f"{ERRORS}partition": str(place.partition),
+        f"{ERRORS}offset": str(place.offset),
+        f"{ERRORS}stage": rejection.stage,
+        f"{ERRORS}exception.class.name": rejection.reason.value,
+        f"{ERRORS}exception.message": str(rejection)[:500],
+        ATTEMPTS: str((int(attempts) if re.fullmatch("[0-9]{1,6}", attempts) else 0) + max(1, record.deaths)),
+        EVENT_ID: event_id(place, record.headers),
+        INGESTED_AT: first_ingested_at(record).isoformat(),
     }
-    return [*record.headers, *((name, text.encode("utf-8", "replace")) for name, text in told.items())]
+    return [*original, *((name, text.encode("utf-8", "replace")) for name, text in told.items())]

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import structlog
 from confluent_kafka import (
     OFFSET_BEGINNING,
-    TIMESTAMP_NOT_AVAILABLE,
     Consumer,
     KafkaException,
     Message,
@@ -24,16 +23,16 @@ from confluent_kafka.admin import AdminClient
 
 from stream.caution import MAX_DEATHS, Caution
 from stream.errors import KafkaError
-from stream.kafka import client_config, consumer_config, explain, metadata, require_topics
+from stream.kafka import as_record, client_config, consumer_config, explain, metadata, require_topics
 from stream.patience import Patience
 from stream.publisher import Publisher, TransactionalPublisher
-from stream.records import Output, Place, Record
 from stream.topics import too_small
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from stream.metrics import Metrics
+    from stream.records import Output, Record
     from stream.settings import Settings
 
 __all__ = ["Transport"]
@@ -168,7 +167,7 @@ class Transport:
         """All of them, unless a worker has died near one: then some of that one's partition alone."""
         caution = next((c for m in messages if (c := self._cautions[_partition(m)]).suspicious), None)
         if caution is None:
-            return [_record(message) for message in messages]
+            return [as_record(message) for message in messages]
         suspect = next(_partition(m) for m in messages if self._cautions[_partition(m)] is caution)
         mine = [m for m in messages if _partition(m) == suspect]
         others = [m for m in messages if _partition(m) != suspect]
@@ -183,7 +182,7 @@ class Transport:
                     self._commit(_places({suspect: caution}))
 
             self._patience.retry(commit_mark)
-        return [_record(message, deaths) for message in chosen if suspect in self._cautions]
+        return [as_record(message, deaths) for message in chosen if suspect in self._cautions]
 
     def _is_record(self, message: Message) -> bool:
         error = message.error()
@@ -400,23 +399,3 @@ def _partition(place: Message | ClientPartition) -> Partition:
 
 def _places(cautions: dict[Partition, Caution]) -> list[ClientPartition]:
     return [ClientPartition(*partition, c.offset, c.metadata()) for partition, c in cautions.items()]
-
-
-def _record(message: Message, deaths: int = 0) -> Record:
-    place = Place(message.topic(), message.partition(), message.offset())
-    try:
-        headers, unreadable = message.headers() or [], None
-    except Exception as error:  # the client raises SystemError, its cause within
-        headers, unreadable = [], f"the headers cannot be read, and are lost: {error.__cause__ or error}"[:300]
-    return Record(place, _time(message), message.key(), message.value(), headers, unreadable, deaths)
-
-
-def _time(message: Message) -> datetime:
-    """The record's timestamp; where it has none, or one that no calendar knows, the time of reading."""
-    kind, milliseconds = message.timestamp()
-    if kind != TIMESTAMP_NOT_AVAILABLE and milliseconds > 0:
-        try:
-            return datetime.fromtimestamp(milliseconds / 1000, UTC)
-        except (ValueError, OverflowError, OSError):
-            pass
-    return datetime.now(UTC)

@@ -21,7 +21,7 @@ LAYERS = [
     {"source", "alerts", "classify"},
     {"transport"},
     {"publisher"},
-    {"patience", "caution", "topics", "stories", "decode", "show"},
+    {"patience", "caution", "topics", "lag", "sender", "replay", "stories", "decode", "show"},
     {"kafka", "metrics", "pages", "embedded", "terminal", "logs"},
     {"records"},
     {"settings"},

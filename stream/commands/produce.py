@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
-
-from stream.errors import KafkaError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,54 +34,32 @@ def command(files: tuple[BinaryIO, ...], topic: str | None, timeout: float) -> N
 
     Exit codes: 0 all acknowledged, 2 a file cannot be read, 3 no broker or a record was refused, 4 no such topic.
     """
-    from confluent_kafka import KafkaError as ClientError
-    from confluent_kafka import KafkaException, Message, Producer
     from rich.console import Console
     from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
-    from stream.kafka import explain, metadata, producer_config, require_topics
+    from stream.kafka import metadata, require_topics
+    from stream.records import Output
+    from stream.sender import Sender
     from stream.settings import load_settings
 
     settings = load_settings()
-    # The client's asides (a coordinator that is still loading) are not for the user of a command.
-    logging.getLogger("librdkafka").setLevel(logging.ERROR)
     topic = topic or settings.topic_raw
     require_topics(metadata(settings), [topic])
-    producer = Producer(producer_config(settings) | {"message.timeout.ms": int(timeout * 1000)})
-    sent = acknowledged = 0
-    refused: list[ClientError] = []
-
-    def report(error: ClientError | None, _: Message) -> None:
-        nonlocal acknowledged
-        if error is None:
-            acknowledged += 1
-        else:
-            refused.append(error)
-
-    columns = (
-        TextColumn("{task.completed:,.0f} acknowledged of {task.fields[sent]:,} sent"),
-        TimeElapsedColumn(),
-    )
+    sender = Sender(settings, timeout)
+    columns = (TextColumn("{task.completed:,.0f} acknowledged of {task.fields[sent]:,} sent"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
         task = progress.add_task("", total=None, sent=0)
-        for key, value, headers in _records(files):
-            while True:
-                try:
-                    producer.produce(topic, value=value, key=key, headers=headers, on_delivery=report)
-                    break
-                except BufferError:
-                    producer.poll(0.1)
-                except KafkaException as error:
-                    refused.append(error.args[0])
-                    break
-            sent += 1
-            producer.poll(0)
-            progress.update(task, completed=acknowledged, sent=sent)
-        while producer.flush(0.2):
-            progress.update(task, completed=acknowledged, sent=sent)
-    click.echo(f"{acknowledged} of {sent} records acknowledged by Kafka on {topic}", err=True)
-    if refused:
-        raise KafkaError(f"{len(refused)} of {sent} records were refused, the first with: {explain(refused[0])}")
+
+        def show() -> None:
+            progress.update(task, completed=sender.acknowledged, sent=sender.sent)
+
+        try:
+            for key, value, headers in _records(files):
+                sender.send(Output(topic, key, value, headers))
+                show()
+            sender.finish(show)
+        finally:
+            click.echo(f"{sender.acknowledged} of {sender.sent} records acknowledged by Kafka on {topic}", err=True)
 
 
 def _records(files: tuple[BinaryIO, ...]) -> Iterator[tuple[bytes | None, bytes, Headers]]:

@@ -9,7 +9,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from tests.kafka_client import Record, Topics, consume_all, produce
-from tests.worker_process import environment
+from tests.worker_process import WorkerProcess, environment, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,3 +94,33 @@ def test_tail_prints_for_people_and_for_programs(kafka: KafkaServer, topics: Top
     assert first["value"]["title"] == hostile
     assert {"topic", "partition", "offset", "timestamp"} <= set(first)
     assert len(ajil(env, "tail", topics.raw, "--from-beginning", "-n", "2").stdout.splitlines()) == 2
+
+
+def test_replay_sends_back_and_lag_tells(kafka: KafkaServer, topics: Topics, tmp_path: Path) -> None:
+    env = environment(kafka.address, topics, max_article_bytes=1000)
+    large = b'{"id": "1", "title": "BREAKING: Dam breaks in the north", "body": "%s"}' % (b"word " * 400)
+    produce(kafka.address, topics.raw, [Record(large, key=b"k"), Record(b"{broken")])
+    with WorkerProcess(tmp_path, env) as worker:
+        wait_for("rejections", lambda: len(consume_all(kafka.address, topics.rejected)) == 2)
+        assert worker.stop() == 0
+    dry = ajil(env, "replay", "--dry-run")
+    assert (dry.returncode, b"2 records would be sent back" in dry.stderr) == (0, True)
+    done = ajil(env, "replay", "--reason", "too_large")
+    assert done.returncode == 0, done.stderr
+    assert b"1 records sent back" in done.stderr
+    behind = ajil(env, "lag", "--json")
+    assert behind.returncode == 0, behind.stderr
+    classify, alerts = map(json.loads, behind.stdout.splitlines())
+    assert (classify["topic"], classify["state"], classify["members"]) == (topics.raw, "empty", 0)
+    assert sum(partition["records"] for partition in classify["partitions"]) == 1
+    assert max(partition["seconds"] or 0 for partition in classify["partitions"]) > 0
+    assert sum(partition["records"] for partition in alerts["partitions"]) == 0
+    with WorkerProcess(tmp_path, environment(kafka.address, topics)) as worker:
+        wait_for("the replayed article", lambda: consume_all(kafka.address, topics.enriched))
+        told = ajil(env, "lag")
+        assert b"stable, 1 members, 0 records behind" in told.stdout
+        assert worker.stop() == 0
+    (enriched,) = consume_all(kafka.address, topics.enriched)
+    first = dict(next(r for r in consume_all(kafka.address, topics.rejected) if r.value == large).headers)
+    assert json.loads(enriched.value or b"")["event_id"].encode() == first["ajil.event-id"]
+    assert not any(name.startswith(("ajil.", "__connect")) for name, _ in enriched.headers)

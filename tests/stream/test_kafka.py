@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_NOT_AVAILABLE
 
-from stream.transport import _record
+from stream.kafka import as_record
 
 
 class FakeMessage:
@@ -42,7 +42,7 @@ class FakeMessage:
 
 
 def test_a_record_keeps_its_timestamp() -> None:
-    record = _record(FakeMessage((TIMESTAMP_CREATE_TIME, 1_767_323_045_000), []))  # type: ignore[arg-type]
+    record = as_record(FakeMessage((TIMESTAMP_CREATE_TIME, 1_767_323_045_000), []))  # type: ignore[arg-type]
     assert record.timestamp == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     assert (record.place, record.key, record.value, record.unreadable) == (("raw", 1, 2), b"k", b"v", None)
 
@@ -50,11 +50,11 @@ def test_a_record_keeps_its_timestamp() -> None:
 @pytest.mark.parametrize("milliseconds", [-1, 0, -(10**15), 10**18, 2**63 - 1])
 @pytest.mark.parametrize("kind", [TIMESTAMP_CREATE_TIME, TIMESTAMP_NOT_AVAILABLE])
 def test_a_timestamp_that_no_calendar_knows_becomes_now(kind: int, milliseconds: int) -> None:
-    record = _record(FakeMessage((kind, milliseconds), []))  # type: ignore[arg-type]
+    record = as_record(FakeMessage((kind, milliseconds), []))  # type: ignore[arg-type]
     assert abs(record.timestamp - datetime.now(UTC)) < timedelta(minutes=1)
 
 
 def test_headers_that_the_client_cannot_read_are_told() -> None:
-    record = _record(FakeMessage((TIMESTAMP_CREATE_TIME, 1), None))  # type: ignore[arg-type]
+    record = as_record(FakeMessage((TIMESTAMP_CREATE_TIME, 1), None))  # type: ignore[arg-type]
     assert record.headers == []
     assert "headers cannot be read" in str(record.unreadable)
