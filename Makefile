@@ -14,7 +14,7 @@ COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check kafka train tools lock clean
+.PHONY: help install demo test check kafka faults train eval tools lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "make %-9s %s\n", $$1, $$2 }'
@@ -52,6 +52,13 @@ kafka: $(INSTALLED)  ## run the tests' Kafka broker in the foreground on 127.0.0
 train: $(INSTALLED)  ## train a bundle: make train DATA="FILE_OR_FOLDER..." OUT=FOLDER
 	@test -n "$(DATA)" -a -n "$(OUT)" || { echo 'which articles, and where to? make train DATA="FILE_OR_FOLDER..." OUT=FOLDER' >&2; exit 2; }
 	@$(VENV)/bin/ajil train $(DATA) --out $(OUT) $(ARGS)
+
+eval: $(INSTALLED)  ## ablation table, model card and plots: make eval DATA="FILE_OR_FOLDER..."
+	@test -n "$(DATA)" || { echo 'which articles? make eval DATA="FILE_OR_FOLDER..."' >&2; exit 2; }
+	@$(VENV)/bin/python -m models.report $(DATA) --bundle models/artifacts $(ARGS)
+
+faults: $(INSTALLED)  ## break workers, brokers and networks, and count what is lost (ARGS="--scenario NAME")
+	@$(VENV)/bin/python -m tests.broker.faults $(ARGS)
 
 tools:  ## install the Debian packages that the browser and monitoring tests need
 	@missing=$$(for tool in $(TOOLS); do dpkg-query -W -f '$${db:Status-Status}' $$tool 2>/dev/null | grep -qx installed || echo $$tool; done); \

@@ -3,53 +3,77 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-__all__ = ["WINDOW", "Breaking", "decide", "freshness", "has_marker"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from models.explain import Term
+
+__all__ = ["SHORT", "WINDOW", "Breaking", "decide", "freshness", "has_marker", "is_short"]
 
 WINDOW = timedelta(hours=2)
 """Published longer than this before its Kafka record, an article is stale: wires repeat a flash for about
 an hour."""
 
+_HEAD = 600  # characters
+
 _CLOCK_SKEW = timedelta(minutes=15)  # producers' clocks run ahead; more than this is a wrong date, not a fresh one
 
-_SHORT = 60  # words; a tag or a bare line in a longer text belongs to the page, not to the news
+SHORT = 60
+"""Words: in a longer text a tag or a bare line belongs to the page, not to the news."""
 
 
 class Breaking(NamedTuple):
     """`score` 0 to 1; `reasons` of marker, urgency, alert_style; `freshness` fresh, stale or unknown.
 
-    A stale article keeps its reasons and is not breaking.
+    A stale article keeps its reasons and is not breaking. `explanation` are the terms behind alert_style.
     """
 
     flag: bool
     score: float
     reasons: list[str]
     freshness: str
+    explanation: tuple[Term, ...] = ()
 
 
 _INVISIBLE = re.compile(
     "[\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06ed\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe0f\ufeff]"
 )
 
-_SEPARATOR = r"(?:\s*[^\w\s]|\s*\n|\s*$)"
+_QUOTES = "\"'«»“”„‘’"  # a quoted marker is talked about, not given
+_BEFORE = rf"[^\w\n{_QUOTES}]{{0,20}}"
+_AFTER = rf"(?:\s*[^\w\s{_QUOTES}]|\s*\n|\s*$)"
 # An outlet's name, one to three words, then a separator of its own.
 _OUTLET = r"(?:[^\W\d_][\w.]*(?:[ ][\w.]+){0,2}\s*[|:\-–—]\s*)?"
 
+# Words that are ordinary in lower case count in capitals only: (?-i:…).
+_ENGLISH = r"BREAKING(?:[ ]NEWS)?"
 _MARKERS = {
-    "ar": r"(?:خبر[ ])?عاجل(?:\W{1,5}عاجل){0,5}",
-    "en": r"(?:BREAKING(?:[ ]NEWS)?|JUST[ ]IN|URGENT|NEWS[ ]?FLASH)",
-    "fr": r"(?:URGENT|ALERTE(?:[ ]INFO)?|FLASH(?:[ ]INFO)?|DERNI[EÈ]RE[ ](?:MINUTE|HEURE))",
+    "ar": r"(?:خبر[ ])?عا+جل(?:\W{1,5}عا+جل){0,5}(?:[ ]+جدا){0,3}",
+    "fa": r"(?:خبر[ ])?(?:فور[يی]|عاجل)",
+    "en": rf"(?:{_ENGLISH}|JUST[ ]IN|URGENT|(?-i:NEWS[ ]?FLASH|NEWS[ ]ALERT))",
+    "fr": rf"(?:{_ENGLISH}|URGENT|ALERTE[ ]INFO|FLASH[ ]INFO|DERNI[EÈ]RE[ ](?:MINUTE|HEURE)|(?-i:ALERTE|FLASH))",
+    "es": rf"(?:{_ENGLISH}|[UÚ]LTIMA[ ]HORA|[UÚ]LTIMO[ ]MOMENTO|URGENTE|(?-i:ALERTA|AHORA))",
+    "de": rf"(?:{_ENGLISH}|EILMELDUNG|(?-i:EIL))",
+    "tr": rf"(?:{_ENGLISH}|SON[ ]DAK[Iİiı]KA|(?-i:FLA[SŞ])(?:[ ]HABER)?)",
 }
 _HEADS = {
-    lang: re.compile(rf"[^\w\n]{{0,20}}{_OUTLET}[^\w\n]{{0,5}}{marker}(?!\w){_SEPARATOR}", re.IGNORECASE)
+    lang: re.compile(rf"{_BEFORE}{_OUTLET}{_BEFORE}{marker}(?!\w){_AFTER}", re.IGNORECASE)
     for lang, marker in _MARKERS.items()
 }
+# Wire style: the word in capitals, then a sentence without a separator.
+_BARE = re.compile(r"BREAKING[ ](?=[A-Z][a-z])")
 _TAGS = {
     "ar": re.compile(r"#(?:\w{1,30}_)?عاجل(?!\w)"),
+    "fa": re.compile(r"#(?:خبر_)?فور[يی](?!\w)"),
     "en": re.compile(r"#breaking(?:news)?(?!\w)", re.IGNORECASE),
-    "fr": re.compile(r"#(?:urgent|alerteinfo)(?!\w)", re.IGNORECASE),
+    "fr": re.compile(r"#(?:urgent|alerteinfo|breaking)(?!\w)", re.IGNORECASE),
+    "es": re.compile(r"#(?:[uú]ltimahora|urgente|breaking)(?!\w)", re.IGNORECASE),
+    "de": re.compile(r"#(?:eilmeldung|eil|breaking)(?!\w)", re.IGNORECASE),
+    "tr": re.compile(r"#sondak[iİı]ka(?!\w)", re.IGNORECASE),
 }
 
 
@@ -64,15 +88,21 @@ def has_marker(head: str, body: str, lang: str) -> bool:
     >>> has_marker("BREAKING: fire at a port", "", "en"), has_marker("Breaking a record at last", "", "en")
     (True, False)
     """
-    if lang not in _HEADS:
-        return False
-    short = len(body[: 20 * _SHORT].split()) <= _SHORT and len(body) <= 20 * _SHORT
-    line = _INVISIBLE.sub("", head[:600].strip())
-    match = _HEADS[lang].match(line)
+    rule = lang if lang in _HEADS else "en"  # the English word is used in every language
+    short = is_short(body)
+    line = _INVISIBLE.sub("", unicodedata.normalize("NFKC", head[:_HEAD].strip()))
+    match = _HEADS[rule].match(line)
     # A head that is nothing but the marker marks a short text; over a long one it is the page's furniture.
     if match and (short or match.end() < len(line)):
         return True
-    return short and bool(_TAGS[lang].search(_INVISIBLE.sub("", f"{head[:600]}\n{body}")))
+    if _BARE.match(line):
+        return True
+    return short and bool(_TAGS[rule].search(_INVISIBLE.sub("", f"{head[:_HEAD]}\n{body}")))
+
+
+def is_short(text: str, most: int = SHORT) -> bool:
+    """Whether `text` has at most `most` words, without reading all of a long one."""
+    return len(text) <= 20 * most and len(text.split()) <= most
 
 
 def freshness(published_at: datetime | None, received_at: datetime | None, window: timedelta = WINDOW) -> str:
@@ -85,20 +115,23 @@ def freshness(published_at: datetime | None, received_at: datetime | None, windo
     return "fresh" if age <= window else "stale"
 
 
-def decide(*, marker: bool, urgency: int | None, style: float | None, style_threshold: float, fresh: str) -> Breaking:
+def decide(
+    *, marker: bool, urgency: int | None, style: float | None, alert: bool, fresh: str, explanation: Sequence[Term] = ()
+) -> Breaking:
     """One decision from what is known; any one reason is enough unless the article is stale.
 
-    `style` is the alert-style score of the title or first line (0 to 1), None where there is no model for it.
+    `style` is how much the title or first line reads like an alert (0 to 1, None where no model says), `alert`
+    whether that is enough; `explanation` are the terms behind it.
 
-    >>> decide(marker=True, urgency=None, style=None, style_threshold=1.0, fresh="stale")
-    Breaking(flag=False, score=1.0, reasons=['marker'], freshness='stale')
+    >>> decide(marker=True, urgency=None, style=None, alert=False, fresh="stale")
+    Breaking(flag=False, score=1.0, reasons=['marker'], freshness='stale', explanation=())
     """
     reasons = []
     if marker:
         reasons.append("marker")
     if urgency in (1, 2):
         reasons.append("urgency")
-    if style is not None and style >= style_threshold:
+    if alert:
         reasons.append("alert_style")
-    score = 1.0 if marker else 0.9 if "urgency" in reasons else style or 0.0
-    return Breaking(bool(reasons) and fresh != "stale", score, reasons, fresh)
+    score = 1.0 if marker or urgency in (1, 2) else style or 0.0
+    return Breaking(bool(reasons) and fresh != "stale", score, reasons, fresh, tuple(explanation) if alert else ())

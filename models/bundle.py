@@ -31,6 +31,7 @@ import sklearn
 __all__ = [
     "FORMAT",
     "SHIPPED",
+    "Alert",
     "Bundle",
     "BundleError",
     "Calibration",
@@ -62,9 +63,18 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`temperature` turns scores into probabilities; below `threshold` the model abstains."""
+    """`temperature` and `floor` turn scores into probabilities (models/calibration.py); below `threshold` the
+    model abstains."""
 
     temperature: float
+    floor: float
+    threshold: float
+
+
+class Alert(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The alert-style model: from `threshold` (a probability) on, a short text counts as an alert."""
+
+    part: str
     threshold: float
 
 
@@ -78,6 +88,8 @@ class Language(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     full: Calibration
     short: Calibration
     reference: dict[str, Any]
+    left_out: dict[str, dict[str, dict[str, float]]]
+    alert: Alert | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -196,8 +208,9 @@ def _decode(folder: Path, data: bytes) -> Manifest:
             "install that minor version or train the bundle again"
         )
     for name, language in manifest.languages.items():
-        if language.part not in manifest.parts:
-            raise BundleError(f"{folder}: the part {language.part!r} of {name!r} is not listed; train the bundle again")
+        listed = [language.part] if language.alert is None else [language.part, language.alert.part]
+        if not manifest.parts.keys() >= set(listed):
+            raise BundleError(f"{folder}: a part of {name!r} is not listed; train the bundle again")
     return manifest
 
 

@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 
 __all__ = ["accuracy_at", "calibration_error", "fit_temperature", "softmax", "threshold_for"]
 
-_TEMPERATURES = np.geomspace(0.02, 2.0, 200)
+_TEMPERATURES = np.geomspace(0.03, 1.0, 50)
+_FLOORS = (0.0, 0.01, 0.03, 0.06, 0.1)
 
 
-def softmax(scores: Floats, temperature: float) -> Floats:
+def softmax(scores: Floats, temperature: float, floor: float = 0.0) -> Floats:
     """Rows of scores -> rows of probabilities; a lower temperature is surer.
+
+    `floor` is shared out evenly over the labels: the part of the truth that scores do not know.
 
     >>> softmax(np.array([[1.0, 0.0]]), 0.5).round(3).tolist()
     [[0.881, 0.119]]
@@ -26,33 +29,34 @@ def softmax(scores: Floats, temperature: float) -> Floats:
     scaled = scores / temperature
     scaled = scaled - scaled.max(axis=1, keepdims=True)
     exp = np.exp(scaled)
-    return np.asarray(exp / exp.sum(axis=1, keepdims=True))
+    return np.asarray((1 - floor) * exp / exp.sum(axis=1, keepdims=True) + floor / scores.shape[1])
 
 
-def fit_temperature(scores: Floats, truth: Ints, weight: Floats | None = None) -> float:
-    """The temperature with the least log loss; Guo et al., "On calibration of modern neural networks"
+def fit_temperature(scores: Floats, truth: Ints, weight: Floats | None = None) -> tuple[float, float]:
+    """Temperature and floor with the least log loss; Guo et al., "On calibration of modern neural networks"
     (2017)."""
 
-    def loss(temperature: float) -> float:
-        right = softmax(scores, temperature)[np.arange(len(truth)), truth]
+    def loss(pair: tuple[float, float]) -> float:
+        right = softmax(scores, *pair)[np.arange(len(truth)), truth]
         return float(-np.average(np.log(right + 1e-9), weights=weight))
 
-    return float(min(_TEMPERATURES, key=loss))
+    return min(((float(t), f) for t in _TEMPERATURES for f in _FLOORS), key=loss)
 
 
-def threshold_for(confidence: Floats, right: Floats, accuracy: float) -> float:
-    """The lowest confidence above which at least `accuracy` of the answers are right, rounded up to 0.01;
-    at most 0.99.
+def threshold_for(confidence: Floats, right: Floats, accuracy: float, weight: Floats | None = None) -> float:
+    """The lowest confidence above which at least `accuracy` of the answers are right, but half are answered.
+
+    Rounded up to 0.01; `weight` is what each answer counts.
 
     >>> threshold_for(np.array([0.4, 0.6, 0.8]), np.array([0.0, 1.0, 1.0]), 0.9)
     0.6
     """
     order = np.argsort(-confidence, kind="stable")
-    share = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
-    good = np.flatnonzero(share >= accuracy)
-    if not len(good):
-        return 0.99
-    return min(0.99, float(np.ceil(confidence[order][good[-1]] * 100 - 1e-9) / 100))
+    mass = np.ones(len(order)) if weight is None else weight[order]
+    share = np.cumsum(right[order] * mass) / np.cumsum(mass)
+    half = int(np.searchsorted(np.cumsum(mass), mass.sum() / 2))
+    last = max([half, *np.flatnonzero(share >= accuracy)])
+    return float(np.ceil(float(confidence[order][last]) * 100 - 1e-4) / 100)
 
 
 def calibration_error(confidence: Floats, right: Floats, bins: int = 15) -> float:

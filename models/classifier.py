@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from models.breaking import Breaking, decide, freshness, has_marker
+from models.breaking import Breaking, decide, freshness, has_marker, is_short
 from models.bundle import SHIPPED, Bundle, Language
 from models.calibration import softmax
+from models.explain import Term, explain
 from models.furniture import Page, clean
 from models.language import language
-from models.text import surfaces, words
+from models.recurring import Profile
+from models.text import words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,11 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["Alternative", "Article", "Classifier", "Term", "Verdict"]
 
 SHORT = 40
-"""Words; a text of fewer is read with the temperature and threshold of titles."""
+"""Words; a text of fewer is judged with the temperature and threshold of titles, and style alone may flag it."""
 
 _FEWEST = 2  # words; one word is no news
 _ALTERNATIVES = 3
-_TERMS = 5
 
 
 class Article(NamedTuple):
@@ -54,13 +55,6 @@ class Alternative(NamedTuple):
     confidence: float
 
 
-class Term(NamedTuple):
-    """A term as the article writes it, and how far it moved the best label from the second best."""
-
-    term: str
-    weight: float
-
-
 class Verdict(NamedTuple):
     """`label` and `code` are None when the model abstains; `reason` then says why (low_confidence,
     language_unsupported, too_short), and the alternatives are there all the same where there are any."""
@@ -79,26 +73,23 @@ class Verdict(NamedTuple):
     version: str
 
 
-class _Model:
-    """One language's pipeline, unpickled, with the term of each column."""
-
-    def __init__(self, known: Language, bundle: Bundle) -> None:
-        self.known = known
-        self.tfidf, self.linear = bundle.load(known.part)
-        self.names = self.tfidf.get_feature_names_out()
-
-
 class Classifier:
     """One bundle, loaded. Reads only, so threads may share it."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, furniture: Profile | None = None) -> None:
+        self._furniture = furniture or Profile()
         self._languages = bundle.manifest.languages
         self._models = {lang: _Model(known, bundle) for lang, known in self._languages.items()}
 
     @classmethod
-    def load(cls, bundle: Path | None = None, *, sha256: str | None = None) -> Self:
-        """Load the bundle in a folder, or the shipped one; raises models.bundle.BundleError."""
-        return cls(Bundle.read(bundle or SHIPPED, sha256=sha256))
+    def load(cls, bundle: Path | None = None, *, sha256: str | None = None, furniture: Path | None = None) -> Self:
+        """Load the bundle in a folder, or the shipped one; raises models.bundle.BundleError.
+
+        `sha256` pins the digest of the bundle's manifest; `furniture` is a profile written by `ajil furniture` (raises
+        models.recurring.ProfileError).
+        """
+        profile = Profile.read(furniture) if furniture else None
+        return cls(Bundle.read(bundle or SHIPPED, sha256=sha256), profile)
 
     @property
     def languages(self) -> list[str]:
@@ -113,9 +104,13 @@ class Classifier:
         """Language -> version of its model."""
         return {lang: known.version for lang, known in self._languages.items()}
 
+    def left_out(self) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
+        """Language -> full, short -> outlet -> figures on that outlet of a model that never saw it."""
+        return {lang: known.left_out for lang, known in self._languages.items()}
+
     def classify(self, articles: Sequence[Article]) -> list[Verdict]:
         """One verdict for each article, in order; no article's verdict depends on another's."""
-        pages = [clean(article.title, article.body, article.section) for article in articles]
+        pages = [clean(a.title, a.body, a.section, self._furniture.keys(a.source)) for a in articles]
         langs = [language(page.text, article.lang) for page, article in zip(pages, articles, strict=True)]
         verdicts: list[Verdict | None] = [None] * len(articles)
         for lang in sorted(set(langs)):
@@ -127,42 +122,82 @@ class Classifier:
         return [verdict for verdict in verdicts if verdict is not None]
 
     def _classify(self, lang: str, articles: list[Article], pages: list[Page]) -> list[Verdict]:
-        if lang not in self._models:
+        model = self._models.get(lang)
+        if model is None:
             return [
-                _abstained(lang, article, page, "language_unsupported")
+                _unsupported(lang, page, _breaking(lang, article, page, None, ()))
                 for article, page in zip(articles, pages, strict=True)
             ]
-        model = self._models[lang]
+        decisions = model.breaking(lang, articles, pages)
         X = model.tfidf.transform([page.text for page in pages])
         scores = model.linear.decision_function(X)
         return [
-            _verdict(lang, model, article, page, X[row], scores[row])
-            for row, (article, page) in enumerate(zip(articles, pages, strict=True))
+            _verdict(lang, model, page, decision, X[row], scores[row])
+            for row, (page, decision) in enumerate(zip(pages, decisions, strict=True))
         ]
 
 
-def _breaking(lang: str, article: Article, page: Page) -> Breaking:
-    title = (article.title or "").strip()
-    head, _, rest = article.body.lstrip().partition("\n")
+class _Model:
+    """One language's pipelines, unpickled, with the term of each column."""
+
+    def __init__(self, known: Language, bundle: Bundle) -> None:
+        self.known = known
+        self.tfidf, self.linear = bundle.load(known.part)
+        self.names = self.tfidf.get_feature_names_out()
+        if known.alert is not None:
+            self._alert_tfidf, self._alert_linear = bundle.load(known.alert.part)
+            self._alert_names = self._alert_tfidf.get_feature_names_out()
+
+    def breaking(self, lang: str, articles: list[Article], pages: list[Page]) -> list[Breaking]:
+        """The breaking decision about each article."""
+        if self.known.alert is None:
+            return [_breaking(lang, a, page, None, ()) for a, page in zip(articles, pages, strict=True)]
+        heads = [_head(article, page) for article, page in zip(articles, pages, strict=True)]
+        X = self._alert_tfidf.transform(heads)
+        style = self._alert_linear.predict_proba(X)[:, 1]
+        decisions = []
+        for row, (article, page) in enumerate(zip(articles, pages, strict=True)):
+            alert = style[row] >= self.known.alert.threshold and is_short(
+                f"{article.title or ''}\n{article.body}", SHORT
+            )
+            terms = explain(heads[row], X[row], self._alert_names, self._alert_linear.coef_[0]) if alert else ()
+            decisions.append(_breaking(lang, article, page, float(style[row]), terms, alert=alert))
+        return decisions
+
+
+def _head(article: Article, page: Page) -> str:
+    """What alert style is read from: the title, the whole of a short text, or a page's headline."""
+    if article.title and article.title.strip():
+        return article.title
+    return article.body if is_short(article.body) else page.title or ""
+
+
+def _breaking(
+    lang: str, article: Article, page: Page, style: float | None, explanation: Sequence[Term], *, alert: bool = False
+) -> Breaking:
+    line, _, rest = article.body.lstrip().partition("\n")
+    # The title as given, a scrape's headline under its section line, the first line of the text.
+    heads = [(article.title or "", article.body), (page.title or "", article.body), (f"{line}\n", rest)]
     return decide(
-        marker=has_marker(title, article.body, lang) if title else has_marker(f"{head}\n", rest, lang),
+        marker=any(has_marker(head, text, lang) for head, text in heads),
         urgency=article.urgency,
-        style=None,
-        style_threshold=1.0,
+        style=style,
+        alert=alert,
         fresh=freshness(article.published_at, article.received_at),
+        explanation=explanation,
     )
 
 
-def _abstained(lang: str, article: Article, page: Page, reason: str) -> Verdict:
-    breaking = _breaking(lang, article, page)
+def _unsupported(lang: str, page: Page, breaking: Breaking) -> Verdict:
+    reason = "language_unsupported"
     return Verdict(page.title, lang, page.section, None, None, 0.0, reason, [], [], breaking, "", "")
 
 
-def _verdict(lang: str, model: _Model, article: Article, page: Page, x: Any, scores: Any) -> Verdict:
-    known = model.known
+def _verdict(lang: str, model: _Model, page: Page, breaking: Breaking, x: Any, scores: Any) -> Verdict:
+    known, coef = model.known, model.linear.coef_
     count = len(words(page.text))
     calibration = known.short if count < SHORT else known.full
-    p = softmax(scores[None, :].astype(np.float64), calibration.temperature)[0]
+    p = softmax(scores[None, :].astype(np.float64), calibration.temperature, calibration.floor)[0]
     best = np.argsort(-p, kind="stable")[:_ALTERNATIVES]
     alternatives = [Alternative(known.labels[i], float(p[i])) for i in best]
     label, confidence = alternatives[0]
@@ -180,26 +215,8 @@ def _verdict(lang: str, model: _Model, article: Article, page: Page, x: Any, sco
         confidence=confidence,
         reason=reason,
         alternatives=alternatives,
-        explanation=_explain(model, page.text, x, int(best[0]), int(best[1])),
-        breaking=_breaking(lang, article, page),
+        explanation=explain(page.text, x, model.names, coef[best[0]] - coef[best[1]]),
+        breaking=breaking,
         model=lang,
         version=known.version,
     )
-
-
-def _explain(model: _Model, text: str, x: Any, best: int, second: int) -> list[Term]:
-    """The terms that spoke most for the best label against the second, in the article's own words."""
-    coef = model.linear.coef_
-    moved = x.data * (coef[best, x.indices] - coef[second, x.indices])
-    strongest = [i for i in np.argsort(-moved, kind="stable")[:_TERMS] if moved[i] > 0]
-    weight = {str(model.names[x.indices[i]]): float(moved[i]) for i in strongest}
-    written: dict[str, str] = {}
-    before = ("", "")
-    for surface, stem in surfaces(text):
-        for term, form in ((stem, surface), (f"{before[1]} {stem}", f"{before[0]} {surface}")):
-            if term in weight:
-                written.setdefault(term, form)
-        if len(written) == len(weight):
-            break
-        before = (surface, stem)
-    return [Term(written[term], round(value, 4)) for term, value in weight.items() if term in written]

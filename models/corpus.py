@@ -22,8 +22,11 @@ class CorpusError(Exception):
 
 
 class Row(NamedTuple):
-    """One article; `label` is None where its desk says nothing sure, `hint` is what the desk says all the
-    same."""
+    """One article; `label` is None where its desk says nothing sure, `hint` is what the desk says all the same.
+
+    A row of an alert corpus (`alerts`) has `breaking`, None where nobody knows, and `stripped`, its text without the
+    marker; `quality` says how that is known.
+    """
 
     title: str | None
     body: str
@@ -32,8 +35,10 @@ class Row(NamedTuple):
     source: str = ""
     hint: str | None = None
     split: str = "train"
+    alerts: bool = False
     breaking: bool | None = None
-    text: str | None = None
+    stripped: str | None = None
+    quality: str = ""
 
 
 def files(paths: Iterable[Path]) -> list[Path]:
@@ -103,6 +108,8 @@ def _row(record: dict[str, Any]) -> Row:
         source=record.get("source") or "",
         hint=record.get("topic_hint") or None,
         split=record.get("split") or "train",
+        alerts="breaking" in record,
         breaking=record.get("breaking"),
-        text=record.get("text_stripped") or text,
+        stripped=record.get("text_stripped") or None,
+        quality=record.get("label_quality") or "",
     )

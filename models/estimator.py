@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Blend", "pipeline", "vectorizer"]
 
 
-class Blend(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn carries no types
+class Blend(ClassifierMixin, BaseEstimator):
     """Linear SVM and Complement Naive Bayes as one weight matrix, rounded to half precision.
 
     After `fit`: `classes_` (n labels), `coef_` (n labels, n terms) and `intercept_` (n labels), both float32.

@@ -24,127 +24,46 @@ _SAMPLE = 600  # letters looked at; more changed no decision
 
 # A script that (nearly) one language of the news uses, by the first word of its letters' Unicode names.
 _SCRIPTS = {
-    "ETHIOPIC": "am", "HEBREW": "he", "GREEK": "el", "ARMENIAN": "hy", "GEORGIAN": "ka", "DEVANAGARI": "hi",
-    "BENGALI": "bn", "GURMUKHI": "pa", "GUJARATI": "gu", "TAMIL": "ta", "TELUGU": "te", "KANNADA": "kn",
-    "MALAYALAM": "ml", "SINHALA": "si", "THAI": "th", "LAO": "lo", "MYANMAR": "my", "KHMER": "km",
-    "HANGUL": "ko", "HIRAGANA": "ja", "KATAKANA": "ja", "CJK": "zh", "CYRILLIC": "ru",
-}  # fmt: skip
+    "ETHIOPIC": "am",
+    "HEBREW": "he",
+    "GREEK": "el",
+    "ARMENIAN": "hy",
+    "GEORGIAN": "ka",
+    "DEVANAGARI": "hi",
+    "BENGALI": "bn",
+    "GURMUKHI": "pa",
+    "GUJARATI": "gu",
+    "TAMIL": "ta",
+    "TELUGU": "te",
+    "KANNADA": "kn",
+    "MALAYALAM": "ml",
+    "SINHALA": "si",
+    "THAI": "th",
+    "LAO": "lo",
+    "MYANMAR": "my",
+    "KHMER": "km",
+    "HANGUL": "ko",
+    "HIRAGANA": "ja",
+    "KATAKANA": "ja",
+    "CJK": "zh",
+    "CYRILLIC": "ru",
+}
 
-_LATIN = frozenset(
-    {"en", "fr", "es", "de", "tr", "pt", "it", "nl", "sv", "no", "da", "fi", "pl", "cs", "sk", "sl"}
-    | {"hr", "ro", "hu", "lt", "lv", "et", "sq", "az", "id", "ms", "vi", "tl", "sw", "ha", "so"}
-)
+_LATIN = "en fr es de tr pt it nl sv no da fi pl cs sk sl hr ro hu lt lv et sq az id ms vi tl sw ha so"
 
 # Letters that Arabic does not have, and the languages that do (Persian's last: the others have them too).
-_ARABIC_SCRIPT_LETTERS = {
-    "ur": "ٹڈڑںھہے",
-    "ps": "ټډړښځڅڼېۍ",
-    "ku": "ڕڵۆێە",
-    "ug": "ۇۋې",
-    "fa": "پچژگ",
-}
-# Frequent words of Persian and Urdu that are not Arabic words, with ya and kaf as an Arabic keyboard types
-# them.
-_ARABIC_SCRIPT_WORDS = {
-    "fa": frozenset(
-        [
-            "در",
-            "از",
-            "كه",
-            "را",
-            "اين",
-            "آن",
-            "است",
-            "با",
-            "براي",
-            "شد",
-            "مي",
-            "شده",
-            "كرد",
-            "هاي",
-            "خود",
-            "يك",
-            "بود",
-            "گفت",
-            "ايران",
-            "كند",
-            "دارد",
-            "نيز",
-            "پس",
-            "تا",
-            "بر",
-            "اند",
-            "رييس",
-            "جمهور",
-            "جمهوري",
-            "شود",
-            "كردند",
-            "كرده",
-            "خواهد",
-            "بايد",
-            "هم",
-            "نمي",
-            "دو",
-            "سه",
-            "هزار",
-            "تهران",
-            "كشور",
-            "دولت",
-            "وزير",
-            "امور",
-            "خارجه",
-        ]
-    ),
-    "ur": frozenset(
-        [
-            "كي",
-            "كا",
-            "كے",
-            "هي",
-            "هے",
-            "مين",
-            "نے",
-            "كو",
-            "سے",
-            "اور",
-            "پر",
-            "يه",
-            "وه",
-            "نهين",
-            "هين",
-            "تها",
-            "بهي",
-            "ايك",
-            "كيا",
-            "كر",
-        ]
-    ),
-}
-# Of those, the ones that Arabic writes as well.
-_ARABIC_TOO = frozenset(
-    [
-        "هم",
-        "بر",
-        "تا",
-        "دو",
-        "پس",
-        "كي",
-        "كا",
-        "سه",
-        "با",
-        "در",
-        "مي",
-        "مين",
-        "كو",
-        "كر",
-        "وزير",
-        "امور",
-        "دولت",
-        "بود",
-        "ايران",
-        "تهران",
-    ]
+_ARABIC_SCRIPT_LETTERS = {"ur": "ٹڈڑںھہے", "ps": "ټډړښځڅڼېۍ", "ku": "ڕڵۆێە", "ug": "ۇۋې", "fa": "پچژگ"}
+
+# Frequent words of Persian and Urdu, with ya and kaf as an Arabic keyboard types them.
+_PERSIAN = (
+    "در از كه را اين آن است با براي شد مي شده كرد هاي خود يك بود گفت ايران كند دارد نيز پس تا بر اند رييس جمهور جمهوري "
+    "شود كردند كرده خواهد بايد هم نمي دو سه هزار تهران كشور دولت وزير امور خارجه"
 )
+_URDU = "كي كا كے هي هے مين نے كو سے اور پر يه وه نهين هين تها بهي ايك كيا كر"
+# Of those, the ones that Arabic writes as well.
+_ARABIC_TOO = "هم بر تا دو پس كي كا هي يه سه با در مي مين كو كر آن جمهوري وزير امور دولت بود ايران تهران"
+_ARABIC_SCRIPT_WORDS = {"fa": frozenset(_PERSIAN.split()), "ur": frozenset(_URDU.split())}
+_NO_PROOF = frozenset(_ARABIC_TOO.split())
 
 _TYPED = str.maketrans("کی", "كي")
 
@@ -190,17 +109,25 @@ def _of_arabic_script(sample: str, letters: list[str]) -> str:
     words = sample.translate(_TYPED).split()
     for code, frequent in _ARABIC_SCRIPT_WORDS.items():
         found = [word for word in words if word in frequent]
-        sure = sum(word not in _ARABIC_TOO for word in found)
+        sure = sum(word not in _NO_PROOF for word in found)
         if sure and len(found) > 0.1 * len(words):
             return code
     return "ar"
 
 
 def _of_latin_script(sample: str, claimed: str) -> str:
-    code, confidence = _identifier().classify(sample)
-    if confidence < 0.5 and claimed in _LATIN:
-        return claimed
-    return str(code)
+    """The library's first choice, unless the claim, or English, is nearly as likely.
+
+    Of 5,000 English titles without a claim 94% are recognised by the first choice alone, 98% with this rule; of 60
+    titles in 14 other languages one more is taken for English.
+    """
+    ranked = _identifier().rank(sample)
+    first, best = ranked[0]
+    likely = dict(ranked)
+    for code, share in ((claimed, 0.2), ("en", 0.4)):
+        if likely.get(code, 0.0) >= share * best:
+            return code
+    return str(first)
 
 
 @cache
@@ -208,5 +135,5 @@ def _identifier() -> LanguageIdentifier:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    identifier.set_languages(sorted(_LATIN))
+    identifier.set_languages(_LATIN.split())
     return identifier

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["MAX_CHARS", "fold", "stem", "surfaces", "terms", "words"]
+__all__ = ["MAX_CHARS", "fold", "stem", "surfaces", "terms", "words", "words_and_pairs"]
 
 MAX_CHARS = 200_000
 """Characters read of one article: the longest of the corpora has 35,000, and a flood must end."""
@@ -108,8 +108,16 @@ def terms(text: str) -> list[str]:
     >>> terms("The 14 ministers")
     ['the', '00', 'ministers', 'the 00', '00 ministers']
     """
-    stems = [stem(word) for word in words(text)]
-    return stems + [f"{left} {right}" for left, right in pairwise(stems)]
+    return _with_pairs([stem(word) for word in words(text)])
+
+
+def words_and_pairs(text: str) -> list[str]:
+    """`terms` without stemming: what stemming is measured against."""
+    return _with_pairs(words(text))
+
+
+def _with_pairs(tokens: list[str]) -> list[str]:
+    return tokens + [f"{left} {right}" for left, right in pairwise(tokens)]
 
 
 def surfaces(text: str) -> Iterator[tuple[str, str]]:
@@ -119,6 +127,11 @@ def surfaces(text: str) -> Iterator[tuple[str, str]]:
     [('قالت', 'قالت'), ('المدرسةُ', 'مدرس'), ('l', 'l'), ('eau', 'eau')]
     """
     for chunk in text[:MAX_CHARS].split():
+        whole = chunk.translate(_FOLDING)
+        if " " not in whole:
+            if whole:
+                yield chunk, stem(whole)
+            continue
         for is_word, run in groupby(chunk, key=lambda c: _FOLDING[ord(c)] != " "):
             surface = "".join(run)
             if is_word and (folded := surface.translate(_FOLDING)):

@@ -1,161 +1,147 @@
 """Labelled rows -> a bundle, one model for each language the rows have.
 
-What counts is an outlet the model never saw: so no outlet may drown the others (a cap for each outlet and
-label, equal mass for each label and, in a label, for each outlet), and what is fitted on answers
-(temperatures, thresholds) is fitted on outlets left out in turn.
+What counts is an outlet the model never saw. So no outlet may drown the others, and what is fitted on answers
+(temperatures, thresholds) is fitted on the answers about outlets left out in turn.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
-from models.bundle import Bundle, Calibration, Language, digest, dump
+from models.alert import lines_by_language, train_alert
+from models.bundle import Alert, Bundle, Calibration, Language, digest, dump
 from models.calibration import fit_temperature, softmax, threshold_for
-from models.estimator import Blend, pipeline, vectorizer
-from models.furniture import clean
+from models.estimator import pipeline, vectorizer
+from models.examples import Example, Examples, by_language, capped
 from models.labels import MEDIA_TOPICS
-from models.language import language
+from models.learn import Learned, learn
+from models.outlets import LeftOut, by_outlet, leave_one_out
+from models.recipe import Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
-    from scipy.sparse import csr_matrix
+    from sklearn.pipeline import Pipeline
 
     from models.corpus import Row
 
-__all__ = ["RECIPE", "Example", "by_language", "capped", "train", "weights"]
+__all__ = ["VERSION", "teachable", "train"]
 
-RECIPE = "2026.11.22"
-"""The date of the recipe below, the first half of every version; change it with the recipe."""
+VERSION = "2026.11.22"
+"""The date of the recipe, first half of every model's version: change it when the recipe changes."""
 
-CAP = 1500
-"""Rows an outlet may give a label: 700 to 1,500 is best on unseen outlets, more rows of one outlet hurt."""
-
-SURE = 0.9
-"""Above the abstention threshold this share of the answers on left-out outlets is right."""
-
-_SHORT_TITLE = 3  # words; a shorter title says nothing alone
+SURE = 0.95
+"""Of the answers above the abstention threshold this share is right, on outlets left out (or half are answered)."""
 
 
-class Example(NamedTuple):
-    """One row as the model reads it, whole and as a title alone."""
+def train(rows: Iterable[Row], *, on_step: Callable[[str, float], None] = lambda name, share: None) -> Bundle:
+    """Train on the rows whose split is `train`; `on_step` hears what was done last and which share of all is done.
 
-    full: str
-    short: str
-    label: str
-    source: str
-
-
-def train(rows: Iterable[Row], *, on_step: Callable[[str], None] = lambda name: None) -> Bundle:
-    """Train on the rows whose split is `train`; `on_step` hears of each finished language.
-
-    Raises ValueError when no language has two labels with two rows each.
+    The same rows in the same order give the same bundle. Raises ValueError when there is nothing to learn.
     """
+    rows = list(rows)
+    taught = teachable(rows)
+    alerts = {lang: lines for lang, lines in lines_by_language(rows).items() if lang in taught}
+    steps = sum(len({e.source for e in examples if e.label}) + 2 for examples in taught.values()) + len(alerts)
+    done: list[str] = []
+
+    def step(name: str) -> None:
+        done.append(name)
+        on_step(name, min(1.0, len(done) / steps))
+
     languages, parts = {}, {}
-    for lang, examples in by_language(rows).items():
-        counts = Counter(example.label for example in examples)
-        examples = [example for example in examples if counts[example.label] > 1]
-        if len({example.label for example in examples}) < 2:
-            continue
-        languages[lang], parts[f"{lang}.joblib"] = _train_language(lang, examples)
-        on_step(lang)
-    if not languages:
-        raise ValueError("no language has two labels with two rows each: there is nothing to learn")
+    for lang, examples in taught.items():
+        language, parts[f"{lang}.joblib"] = _train_language(lang, examples, step)
+        if lang in alerts:
+            model, threshold = train_alert(*alerts[lang])
+            parts[f"{lang}-alert.joblib"] = dump(model)
+            language = msgspec.structs.replace(language, alert=Alert(f"{lang}-alert.joblib", threshold))
+            step(f"{lang}: alert style")
+        languages[lang] = _with_version(language, parts)
     return Bundle.build(languages, parts)
 
 
-def by_language(rows: Iterable[Row], splits: Sequence[str] = ("train",)) -> dict[str, list[Example]]:
-    """The labelled rows of `splits` as examples, by language; a row that names no language is looked at."""
-    found: dict[str, list[Example]] = defaultdict(list)
-    for row in rows:
-        if row.label is None or row.split not in splits:
-            continue
-        page = clean(row.title, row.body)
-        title = page.title if page.title and len(page.title.split()) >= _SHORT_TITLE else None
-        short = title or " ".join(page.body.split()[:12])
-        lang = row.lang or language(page.text)
-        found[lang].append(Example(page.text, short, row.label, row.source))
-    return dict(sorted(found.items()))
+def _with_version(language: Language, parts: dict[str, bytes]) -> Language:
+    """The version is the recipe's date and a digest of all that makes a verdict."""
+    names = [language.part, language.alert.part] if language.alert else [language.part]
+    content = msgspec.json.encode(language) + b"".join(digest(parts[name]).encode() for name in names)
+    return msgspec.structs.replace(language, version=f"{VERSION}-{digest(content)[:8]}")
 
 
-def capped(examples: Sequence[Example], cap: int = CAP) -> list[Example]:
-    """At most `cap` examples of each outlet and label, drawn with a fixed seed, in their order."""
-    groups = defaultdict(list)
-    for index, example in enumerate(examples):
-        groups[example.source, example.label].append(index)
-    random = np.random.default_rng(0)
-    kept: list[int] = []
-    for _, group in sorted(groups.items()):
-        kept += group if len(group) <= cap else random.choice(group, cap, replace=False).tolist()
-    return [examples[index] for index in sorted(kept)]
+def teachable(rows: Iterable[Row]) -> dict[str, list[Example]]:
+    """Capped examples of every language that has two labels with two rows each; raises ValueError without any."""
+    found = {}
+    for lang, examples in by_language(rows).items():
+        counts = Counter(example.label for example in examples if example.label)
+        kept = [example for example in examples if not example.label or counts[example.label] > 1]
+        if sum(count > 1 for count in counts.values()) > 1:
+            found[lang] = capped(kept, Recipe().cap)
+    if not found:
+        raise ValueError("no language has two labels with two rows each: there is nothing to learn")
+    return found
 
 
-def weights(labels: Sequence[str], sources: Sequence[str]) -> NDArray[np.float64]:
-    """Equal mass for each label and, within a label, for each outlet; the mean weight is 1."""
-    pairs = Counter(zip(labels, sources, strict=True))
-    outlets = Counter(label for label, _ in pairs)
-    weight = np.array([1 / (outlets[a] * pairs[a, b]) for a, b in zip(labels, sources, strict=True)])
-    return np.asarray(weight / weight.mean())
-
-
-def _train_language(lang: str, examples: Sequence[Example]) -> tuple[Language, bytes]:
-    examples = capped(examples)
-    labels = [example.label for example in examples]
-    sources = [example.source for example in examples]
-    tfidf = vectorizer()
-    X = tfidf.fit_transform([example.full for example in examples])
-    X_short = tfidf.transform([example.short for example in examples])
-    linear = Blend().fit(X, labels, weights(labels, sources))
-    full, short = _calibrate(X, X_short, labels, sources, linear.classes_)
-    # Python's own integers: numpy's would be three times the size in the file.
-    tfidf.vocabulary_ = {term: int(index) for term, index in tfidf.vocabulary_.items()}
-    part = dump(pipeline(tfidf, linear))
-    known = [str(label) for label in linear.classes_]
+def _train_language(lang: str, rows: Sequence[Example], on_step: Callable[[str], None]) -> tuple[Language, bytes]:
+    recipe = Recipe()
+    examples = Examples(rows)
+    on_step(f"{lang}: {len(rows)} articles")
+    left_out = leave_one_out(examples, recipe, lambda outlet: on_step(f"{lang}: without {outlet}"))
+    full, short = calibrate(left_out)
+    model = learn(examples, np.arange(len(rows)), recipe)
+    part = dump(_pipeline(examples, model))
+    on_step(f"{lang}: topics")
+    labels = [str(label) for label in model.linear.classes_]
     return Language(
-        version=f"{RECIPE}-{digest(part)[:8]}",
+        version="",
         part=f"{lang}.joblib",
-        labels=known,
-        codes={label: MEDIA_TOPICS[label] for label in known if label in MEDIA_TOPICS},
+        labels=labels,
+        codes={label: MEDIA_TOPICS[label] for label in labels if label in MEDIA_TOPICS},
         full=full,
         short=short,
-        reference={"labels": dict(sorted(Counter(labels).items()))},
+        left_out={
+            "full": by_outlet(left_out, left_out.full),
+            "short": by_outlet(left_out, left_out.short),
+        },
+        reference=_reference(examples, model, left_out, full),
     ), part
 
 
-def _calibrate(
-    X: csr_matrix, X_short: csr_matrix, labels: Sequence[str], sources: Sequence[str], classes: NDArray[Any]
-) -> tuple[Calibration, Calibration]:
-    """Temperature and threshold for full and for short text, from every outlet answered by the others."""
-    y, outlet = np.array(labels), np.array(sources)
-    scores: list[list[NDArray[np.float32]]] = [[], []]
-    truth: list[NDArray[np.integer[Any]]] = []
-    for fold in _folds(y, outlet):
-        model = Blend().fit(X[~fold], y[~fold], weights(y[~fold].tolist(), outlet[~fold].tolist()))
-        asked = fold & np.isin(y, model.classes_)
-        truth.append(np.searchsorted(classes, y[asked]))
-        for view, rows in zip(scores, (X, X_short), strict=True):
-            padded = np.full((int(asked.sum()), len(classes)), -2.0, dtype=np.float32)
-            padded[:, np.searchsorted(classes, model.classes_)] = model.decision_function(rows[asked])
-            view.append(padded)
-    answers = np.concatenate(truth)
-    return _fit(np.vstack(scores[0]), answers), _fit(np.vstack(scores[1]), answers)
+def calibrate(left_out: LeftOut) -> tuple[Calibration, Calibration]:
+    """Temperature and threshold for full and for short text; every outlet weighs the same."""
+    return _calibration(left_out, left_out.full), _calibration(left_out, left_out.short)
 
 
-def _folds(y: NDArray[Any], outlet: NDArray[Any]) -> list[NDArray[np.bool_]]:
-    outlets = sorted(set(outlet))
-    folds = [outlet == name for name in outlets]
-    folds = [fold for fold in folds if len(set(y[~fold])) > 1]
-    if len(folds) > 1:
-        return folds
-    # One outlet only: there is no unseen one to ask, so take fifths and be told too good a story.
-    return [np.arange(len(y)) % 5 == fifth for fifth in range(5)]
+def _calibration(left_out: LeftOut, scores: NDArray[np.float32]) -> Calibration:
+    temperature, floor = fit_temperature(scores, left_out.truth, left_out.weight)
+    p = softmax(scores, temperature, floor)
+    threshold = threshold_for(p.max(axis=1), p.argmax(axis=1) == left_out.truth, SURE, left_out.weight)
+    return Calibration(round(temperature, 4), floor, threshold)
 
 
-def _fit(scores: NDArray[np.float32], truth: NDArray[np.integer[Any]]) -> Calibration:
-    temperature = fit_temperature(scores, truth)
-    p = softmax(scores, temperature)
-    return Calibration(round(temperature, 4), threshold_for(p.max(axis=1), p.argmax(axis=1) == truth, SURE))
+def _pipeline(examples: Examples, model: Learned) -> Pipeline:
+    tfidf = vectorizer()
+    # Python's own integers and strings: numpy's would be three times the size in the file.
+    names = [str(term) for term in examples.terms[model.features.columns]]
+    tfidf.vocabulary_ = {term: index for index, term in enumerate(names)}
+    tfidf.idf_ = model.features.tfidf.idf_
+    return pipeline(tfidf, model.linear)
+
+
+def _reference(examples: Examples, model: Learned, left_out: LeftOut, full: Calibration) -> dict[str, Any]:
+    """What is usual, for drift to be measured against: labels, confidence, and how much of a text is known."""
+    confidence = softmax(left_out.full, full.temperature, full.floor).max(axis=1)
+    histogram = np.histogram(confidence, bins=10, range=(0, 1), weights=left_out.weight)[0]
+    answered = left_out.full.argmax(axis=1)
+    share = np.bincount(answered, weights=left_out.weight, minlength=len(left_out.labels))
+    return {
+        "topics": dict(zip(left_out.labels, (share / share.sum()).round(4).tolist(), strict=True)),
+        "confidence": (histogram / histogram.sum()).round(4).tolist(),
+        "unknown_terms": round(float(np.average(left_out.unknown, weights=left_out.weight)), 4),
+        "rows": dict(sorted(Counter(examples.labels[examples.labels != ""]).items())),
+        "outlets": examples.outlets,
+    }

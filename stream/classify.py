@@ -9,10 +9,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
-from models.classifier import Article, Verdict
+from models.classifier import Article, Classifier, Verdict
 from stream.caution import MAX_DEATHS
 from stream.decode import decode
-from stream.errors import Reason, Rejection
+from stream.errors import Reason, Rejection, SettingError
 from stream.records import (
     Alternative,
     Breaking,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from stream.settings import Settings
 
-__all__ = ["Classified", "ClassifyStage", "Model"]
+__all__ = ["Classified", "ClassifyStage", "Model", "load_model"]
 
 MAX_TITLE = 1000
 """Characters of a title that are published: the longest headlines have 300, a flood of marks has a million."""
@@ -56,6 +56,21 @@ class Classified(NamedTuple):
 
     results: list[Result]
     outputs: list[Output]
+
+
+def load_model(settings: Settings) -> Classifier:
+    """The bundle of the settings, tried on two sentences: one that cannot answer must not join a group.
+
+    Raises `models.bundle.BundleError`, or `SettingError` for the furniture profile.
+    """
+    from models.recurring import ProfileError
+
+    try:
+        model = Classifier.load(settings.model, sha256=settings.model_sha256, furniture=settings.furniture)
+    except ProfileError as error:
+        raise SettingError(f"{error} (AJIL_FURNITURE)") from None
+    model.classify([Article(title=None, body="عاجل: هذا اختبار"), Article(title="A test of the model", body="")])
+    return model
 
 
 def _now() -> datetime:

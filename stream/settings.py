@@ -59,6 +59,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A bundle folder made by `ajil train`; none means the shipped bundle."""
     model_sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")] | None = None
     """The sha256 of the bundle's manifest.json that may be served, and no other."""
+    furniture: Path | None = None
+    """A profile made by `ajil furniture`: lines that recur on the pages of one source, which are not read."""
 
     batch_size: Annotated[int, Meta(gt=0, le=10_000)] = 500
     """Records in one batch: more bring throughput, fewer bring latency and fewer repeats after a crash."""

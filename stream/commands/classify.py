@@ -31,12 +31,11 @@ def command(file: BinaryIO, text: bool, strict: bool) -> None:
 
     Exit codes: 0 done, 1 a line was rejected (with --strict), 2 a setting or FILE is wrong, 5 the model was refused.
     """
-    from models.classifier import Classifier
-    from stream.classify import ClassifyStage
+    from stream.classify import ClassifyStage, load_model
     from stream.settings import load_settings
 
     settings = load_settings()
-    stage = ClassifyStage(Classifier.load(settings.model, sha256=settings.model_sha256), settings)
+    stage = ClassifyStage(load_model(settings), settings)
     records = _page(file) if text else _lines(file)
     out = click.get_binary_stream("stdout")
     rejected = 0

@@ -15,10 +15,9 @@ from stream.errors import SettingError
 def command(data: tuple[Path, ...], out: Path) -> None:
     """Train a bundle from DATA: files or folders of .jsonl, .jsonl.gz or .csv with labelled articles.
 
-    A row has its text in `title` and `body` (or `text`), its label in `topic` or `label`, and optionally
-    `lang`, `source` (the outlet: more outlets make a better model) and `split` (only `train` is learned
-    from; the rest is left for `ajil evaluate`). Any label set will do. Every language in the rows gets a
-    model.
+    A row has its text in `title` and `body` (or `text`), its label in `topic` or `label`, and optionally `lang`,
+    `source` (the outlet: more outlets make a better model) and `split` (only `train` is learnt from; the rest is left
+    for `ajil evaluate`). Any label set will do. Every language in the rows gets a model.
 
     The same rows and library versions give the same bundle, bit for bit.
     """
@@ -38,13 +37,10 @@ def command(data: tuple[Path, ...], out: Path) -> None:
             for path in paths:
                 rows += read(path)
                 progress.advance(task)
-            steps = len({row.lang for row in rows if row.label and row.split == "train"})
-            task = progress.add_task("training", total=steps)
-            bundle = train(rows, on_step=lambda name: progress.update(task, advance=1, description=f"trained {name}"))
+            task = progress.add_task("training", total=1)
+            bundle = train(rows, on_step=lambda name, share: progress.update(task, completed=share, description=name))
         bundle.write(out)
-    except (CorpusError, ValueError) as error:
-        raise SettingError(str(error)) from error
-    except BundleError as error:
+    except (CorpusError, BundleError, ValueError) as error:
         raise SettingError(str(error)) from error
     for lang, known in bundle.manifest.languages.items():
         click.echo(f"{lang} {known.version} {' '.join(known.labels)}")

@@ -55,18 +55,10 @@ def command(agents: tuple[str, ...]) -> None:
     settings = load_settings()
 
     from stream import logs
+    from stream.classify import load_model
 
     logs.configure(settings)
     serve(settings, load_model(settings) if "classify" in agents else None, agents)
-
-
-def load_model(settings: Settings) -> Classifier:
-    """The bundle of the settings, tried on two sentences: one that cannot answer must not join a group."""
-    from models.classifier import Article, Classifier
-
-    model = Classifier.load(settings.model, sha256=settings.model_sha256)
-    model.classify([Article(title=None, body="عاجل: هذا اختبار"), Article(title="A test of the model", body="")])
-    return model
 
 
 def serve(settings: Settings, model: Classifier | None, agents: tuple[str, ...]) -> NoReturn:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from models.classifier import Article, Classifier, Verdict
 from stream import logs
-from stream.commands.worker import load_model, serve
+from stream.classify import load_model
+from stream.commands.worker import serve
 from stream.settings import load_settings
 
 if TYPE_CHECKING:
