@@ -12,11 +12,11 @@ from stream.errors import KafkaError
 from stream.kafka import explain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from confluent_kafka.admin import ClusterMetadata
 
     from stream.settings import Settings
 
-__all__ = ["NeededTopic", "create", "needed", "too_small"]
+__all__ = ["NeededTopic", "create", "differences", "needed"]
 
 DAY_MS = 24 * 3600 * 1000
 
@@ -53,29 +53,50 @@ def needed(settings: Settings) -> list[NeededTopic]:
     ]
 
 
-def too_small(admin: AdminClient, settings: Settings, names: Sequence[str]) -> list[str]:
-    """One sentence for each of the topics `names` that would refuse the largest record Ajil may write to it.
+def differences(admin: AdminClient, cluster: ClusterMetadata, settings: Settings) -> list[str]:
+    """One sentence for each way in which the topics that exist are not what Ajil would create, and how to mend it.
 
-    Empty when Kafka does not let this user see the configuration.
+    More partitions or replicas than Ajil would create are no difference. Raises `KafkaError` when Kafka does not let
+    this user see the configuration.
     """
-    wanted = {
-        topic.name: int(topic.config["max.message.bytes"])
-        for topic in needed(settings)
-        if topic.name in names and "max.message.bytes" in topic.config
-    }
-    resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in wanted]
+    there = [topic for topic in needed(settings) if topic.name in cluster.topics]
+    resources = {topic.name: ConfigResource(ConfigResource.Type.TOPIC, topic.name) for topic in there}
+    asked = admin.describe_configs(list(resources.values()), request_timeout=10) if resources else {}
     told = []
-    for resource, future in admin.describe_configs(resources, request_timeout=5).items() if resources else ():
-        try:
-            allowed = int(future.result()["max.message.bytes"].value)
-        except (KafkaException, KeyError, TypeError, ValueError):
-            continue
-        if allowed < wanted[resource.name]:
+    for topic in there:
+        partitions = cluster.topics[topic.name].partitions
+        replicas = min((len(partition.replicas) for partition in partitions.values()), default=0)
+        if len(partitions) < settings.topic_partitions:
             told.append(
-                f"the topic {resource.name} takes records of {allowed} bytes, Ajil may write {wanted[resource.name]}: "
-                "raise its max.message.bytes, or lower AJIL_MAX_RECORD_BYTES"
+                f"{topic.name} has {len(partitions)} partitions, not {settings.topic_partitions}: add them with "
+                "kafka-topics.sh --alter (keys then move to other partitions), or lower AJIL_TOPIC_PARTITIONS"
             )
+        if replicas < settings.topic_replication:
+            told.append(
+                f"{topic.name} has {replicas} replicas, not {settings.topic_replication}: reassign it with "
+                "kafka-reassign-partitions.sh, or lower AJIL_TOPIC_REPLICATION"
+            )
+        try:
+            config = asked[resources[topic.name]].result()
+        except KafkaException as error:
+            raise KafkaError(f"cannot see the configuration of {topic.name}: {explain(error)}") from None
+        for name, wanted in topic.config.items():
+            found = config[name].value if name in config else None
+            if not _serves(name, found, wanted):
+                told.append(
+                    f"{topic.name} has {name}={found}, not {wanted}: kafka-configs.sh --alter --topic {topic.name} "
+                    f"--add-config {name}=[{wanted}]"
+                )
     return told
+
+
+def _serves(name: str, found: str | None, wanted: str) -> bool:
+    """Whether a topic's value does as well as the one Ajil would set: more room and a longer life do."""
+    if found is None:
+        return False
+    if name == "cleanup.policy":
+        return set(wanted.split(",")) == set(found.split(",")) or found == "compact"
+    return int(found) >= int(wanted) or (name == "retention.ms" and int(found) == -1)
 
 
 def create(admin: AdminClient, settings: Settings, names: set[str]) -> None:

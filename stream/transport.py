@@ -19,14 +19,14 @@ from confluent_kafka import (
 )
 from confluent_kafka import KafkaError as ClientError
 from confluent_kafka import TopicPartition as ClientPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ClusterMetadata
 
 from stream.caution import MAX_DEATHS, Caution
 from stream.errors import KafkaError
 from stream.kafka import as_record, client_config, consumer_config, explain, metadata, require_topics
 from stream.patience import Patience
 from stream.publisher import Publisher, TransactionalPublisher
-from stream.topics import too_small
+from stream.topics import differences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -109,11 +109,19 @@ class Transport:
     def _check_topics(self) -> None:
         admin = AdminClient(client_config(self._settings))
         try:
-            require_topics(metadata(self._settings, timeout=2, admin=admin), self._needed)
-            for told in too_small(admin, self._settings, self._needed):
-                self._log.warning(told)
+            cluster = metadata(self._settings, timeout=2, admin=admin)
+            require_topics(cluster, self._needed)
+            self._tell_differences(admin, cluster)
         finally:
             admin.poll(0)  # the client's own words, such as a TLS handshake that failed, come out here
+
+    def _tell_differences(self, admin: AdminClient, cluster: ClusterMetadata) -> None:
+        """A topic that refuses large records, say, is better told at the start than met by the first one."""
+        try:
+            for told in differences(admin, cluster, self._settings):
+                self._log.warning("a topic is not as `ajil topics --create` makes it", difference=told)
+        except KafkaError as error:
+            self._log.info("topics not checked", reason=str(error))
 
     def _open_publisher(self) -> Publisher:
         common = (self._settings, self._patience, self._log, self._on_error)

@@ -9,6 +9,7 @@ from stream.errors import TopicMissing
 
 @click.command()
 @click.option("--create", is_flag=True, help="Create the topics that are missing; change nothing that exists.")
+@click.option("--check", is_flag=True, help="Tell what differs from what --create makes, and how to mend it.")
 @click.option(
     "--wait",
     type=click.FloatRange(min=0),
@@ -16,11 +17,11 @@ from stream.errors import TopicMissing
     show_default=True,
     help="Seconds to wait for a broker.",
 )
-def command(create: bool, wait: float) -> None:
+def command(create: bool, check: bool, wait: float) -> None:
     """Show the topics Ajil needs and whether they exist.
 
     Names come from AJIL_TOPIC_*, sizes from AJIL_TOPIC_PARTITIONS, AJIL_TOPIC_REPLICATION and AJIL_MAX_RECORD_BYTES.
-    Exit codes: 0 all exist, 3 no broker, 4 a topic is missing.
+    Exit codes: 0 all exist, 1 one differs (with --check), 3 no broker, 4 a topic is missing.
     """
     from confluent_kafka.admin import AdminClient
 
@@ -45,3 +46,7 @@ def command(create: bool, wait: float) -> None:
         click.echo(f"{topic.name:<{width}}  {state:<14}  {topic.purpose}")
     if missing and not create:
         raise TopicMissing(f"missing: {', '.join(sorted(missing))}; `ajil topics --create` creates them")
+    if check and (told := topics.differences(admin, cluster, settings)):
+        for difference in told:
+            click.echo(difference, err=True)
+        raise click.exceptions.Exit(1)

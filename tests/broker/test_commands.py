@@ -38,6 +38,11 @@ def test_topics_are_told_created_and_left_alone(kafka: KafkaServer) -> None:
     again = ajil(env, "topics", "--create")
     assert again.returncode == 0
     assert again.stdout.count(b"3 partitions") == 6
+    assert ajil(env, "topics", "--check").returncode == 0
+    larger = ajil(env | {"AJIL_MAX_RECORD_BYTES": str(40 << 20), "AJIL_TOPIC_PARTITIONS": "4"}, "topics", "--check")
+    assert larger.returncode == 1
+    assert larger.stderr.count(b"max.message.bytes") == 2 * 2  # raw and rejected, each named twice in its line
+    assert larger.stderr.count(b"has 3 partitions, not 4") == 6
 
 
 def test_produce_sends_lines_and_pages_as_they_are(kafka: KafkaServer, topics: Topics, tmp_path: Path) -> None:
