@@ -37,7 +37,8 @@ __all__ = [
     "require_topics",
 ]
 
-# Read errors that pass by themselves. (`KafkaError.retriable` says no to all: the client builds it from a bare code.)
+# Read errors that pass by themselves, or do not matter to a reader without a group.
+# (`KafkaError.retriable` says no to all: the client builds it from a bare code.)
 _PASSING = {
     ClientError._TRANSPORT,
     ClientError._ALL_BROKERS_DOWN,
@@ -48,6 +49,8 @@ _PASSING = {
     ClientError.UNKNOWN_LEADER_EPOCH,
     ClientError.FENCED_LEADER_EPOCH,
     ClientError.OFFSET_NOT_AVAILABLE,
+    # The client asks for the coordinator of the group it is named after. It reads as well without.
+    ClientError.GROUP_AUTHORIZATION_FAILED,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,6 +25,7 @@ __all__ = ["Record", "Topics", "consume_all", "create_topic", "create_topics", "
 
 MEGABYTE = 1024 * 1024
 TIMEOUT = 30.0
+_NO_LEADER = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART}
 
 
 class Record(NamedTuple):
@@ -144,10 +146,7 @@ def consume_all(address: str, topic: str, *, isolation: str = "read_committed") 
     )
     try:
         partitions = sorted(consumer.list_topics(topic, timeout=TIMEOUT).topics[topic].partitions)
-        ends = {
-            partition: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT)[1]
-            for partition in partitions
-        }
+        ends = {partition: _end(consumer, TopicPartition(topic, partition)) for partition in partitions}
         unread = {partition for partition in partitions if ends[partition] > 0}
         consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in sorted(unread)])
         records: list[Record] = []
@@ -167,6 +166,18 @@ def consume_all(address: str, topic: str, *, isolation: str = "read_committed") 
     finally:
         consumer.close()
     return sorted(records, key=lambda record: (record.partition, record.offset))
+
+
+def _end(consumer: Consumer, place: TopicPartition) -> int:
+    """The partition's end; a topic that was made just now may have no leader yet."""
+    until = time.monotonic() + TIMEOUT
+    while True:
+        try:
+            return int(consumer.get_watermark_offsets(place, timeout=TIMEOUT)[1])
+        except KafkaException as error:
+            if error.args[0].code() not in _NO_LEADER or time.monotonic() > until:
+                raise
+            time.sleep(0.1)
 
 
 def _record(message: Message) -> Record:
