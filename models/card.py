@@ -70,7 +70,7 @@ on rows of your own (`ajil train`).
 - The texts are of 2004 to 2018, the alerts of 2026 and mostly of one war: names of later years are unknown.
 - A technology desk that mixes in health is taken apart by the model itself, so part of its labels are the model's.
 - Alert style in English is learnt from 51 Canadian accounts of 2017 and finds three of ten alerts; French has none.
-- Alert style decides on texts of 60 words or fewer only; on long articles it fires on a fifth of the traps.
+- Alert style decides on texts of 40 words or fewer only: on long articles it fires on a fifth of the traps.
 """
 
 

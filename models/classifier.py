@@ -17,7 +17,7 @@ from models.bundle import SHIPPED, Bundle, Language
 from models.calibration import softmax
 from models.explain import Term, explain
 from models.furniture import Page, clean
-from models.language import language
+from models.language import UNKNOWN, language, says_something
 from models.recurring import Profile
 from models.text import words
 
@@ -189,7 +189,7 @@ def _breaking(
 
 
 def _unsupported(lang: str, page: Page, breaking: Breaking) -> Verdict:
-    reason = "language_unsupported"
+    reason = "too_short" if lang == UNKNOWN and not says_something(page.text) else "language_unsupported"
     return Verdict(page.title, lang, page.section, None, None, 0.0, reason, [], [], breaking, "", "")
 
 

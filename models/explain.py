@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST", "Term", "explain"]
 
 MOST = 5
+_LEAST = 0.0001  # weights are given to four digits
 
 
 class Term(NamedTuple):
@@ -31,7 +32,7 @@ def explain(text: str, x: csr_matrix, names: NDArray[Any], weight: NDArray[np.fl
     Terms that are not words of the text (style, pairs torn by a line end) are left out.
     """
     moved = x.data * weight[x.indices]
-    strongest = [i for i in np.argsort(-moved, kind="stable")[: 4 * MOST] if moved[i] > 0]
+    strongest = [i for i in np.argsort(-moved, kind="stable")[: 4 * MOST] if moved[i] >= _LEAST]
     wanted = {str(names[x.indices[i]]): float(moved[i]) for i in strongest}
     written: dict[str, str] = {}
     before = ("", "")

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
-__all__ = ["UNKNOWN", "language"]
+__all__ = ["UNKNOWN", "language", "says_something"]
 
 UNKNOWN = "und"
 
 _SAMPLE = 600  # letters looked at; more changed no decision
+_FEWEST = 3  # letters
 
 # A script that (nearly) one language of the news uses, by the first word of its letters' Unicode names.
 _SCRIPTS = {
@@ -82,8 +83,8 @@ def language(text: str, hint: str | None = None) -> str:
     """
     claimed = (hint or "").replace("_", "-").split("-")[0].strip().lower()
     sample = text[: 20 * _SAMPLE]
-    letters = [c for c in sample if c.isalpha()][:_SAMPLE]
-    if len(letters) < 3:
+    letters = _letters(sample)
+    if len(letters) < _FEWEST:
         return claimed or UNKNOWN
     script, _ = Counter(map(_script, letters)).most_common(1)[0]
     if script == "ARABIC":
@@ -91,6 +92,15 @@ def language(text: str, hint: str | None = None) -> str:
     if script == "LATIN":
         return _of_latin_script(sample[: 2 * _SAMPLE], claimed)
     return _SCRIPTS.get(script, UNKNOWN)
+
+
+def says_something(text: str) -> bool:
+    """Whether there are enough letters to tell a language by."""
+    return len(_letters(text[: 20 * _SAMPLE])) >= _FEWEST
+
+
+def _letters(sample: str) -> list[str]:
+    return [c for c in sample if c.isalpha()][:_SAMPLE]
 
 
 @cache

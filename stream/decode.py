@@ -21,7 +21,7 @@ import msgspec
 
 from stream import pages
 from stream.errors import Reason, Rejection
-from stream.records import Headers, RawArticle, article_id
+from stream.records import SCHEMA_VERSION, Headers, RawArticle, article_id
 
 __all__ = ["decode"]
 
@@ -32,6 +32,7 @@ MAX_ID = 512
 class _Wire(msgspec.Struct):
     """The JSON object as it may come: text strictly typed, hints of any type."""
 
+    schema_version: Any = None
     id: str | int | None = None
     url: str | None = None
     source: str | None = None
@@ -157,6 +158,11 @@ def _from_html(text: str, wire: _Wire | None = None) -> RawArticle:
 
 
 def _article(wire: _Wire) -> RawArticle:
+    if type(wire.schema_version) is int and wire.schema_version > SCHEMA_VERSION:
+        raise Rejection(
+            Reason.SCHEMA_VERSION,
+            f"schema_version is {wire.schema_version}; this Ajil reads {SCHEMA_VERSION}: update it, then replay",
+        )
     body = next((text for text in (wire.body, wire.text) if _filled(text)), None)
     if body is None and _filled(wire.html):
         return _from_html(str(wire.html), wire)

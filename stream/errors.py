@@ -85,6 +85,8 @@ class Reason(StrEnum):
     """The value is JSON, but an array or a scalar: one record holds one article."""
     INVALID_FIELD = "invalid_field"
     """A field that Ajil reads has the wrong type."""
+    SCHEMA_VERSION = "schema_version"
+    """The article says that it is of a later schema than this Ajil reads."""
     NO_TEXT = "no_text"
     """There is no title, body, text or html to read, or no text can be found in the HTML."""
     CRASHED = "crashed"

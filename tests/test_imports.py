@@ -17,7 +17,7 @@ LAYERS = [
     {"cli"},
     {"commands"},
     {"app", "demo"},
-    {"health", "demo", "show"},
+    {"health", "demo", "show", "contract"},
     {"source", "alerts", "classify"},
     {"transport"},
     {"publisher"},

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from models.classifier import Article, Classifier
 
@@ -97,6 +99,23 @@ def test_a_text_without_words_is_too_short(classifier: Classifier) -> None:
     (verdict,) = classifier.classify([Article(title=None, body="2026", lang="ar")])
 
     assert (verdict.label, verdict.reason) == (None, "too_short")
+
+
+@pytest.mark.parametrize("body", ["", "14:30", "👍", "\u0650" * 100, "…"])
+def test_a_text_without_letters_is_too_short_in_any_language(classifier: Classifier, body: str) -> None:
+    (verdict,) = classifier.classify([Article(title=None, body=body)])
+
+    assert (verdict.lang, verdict.label, verdict.reason) == ("und", None, "too_short")
+
+
+@given(st.text(st.characters(), max_size=120), st.none() | st.text(st.characters(), max_size=60))
+def test_any_text_gets_one_verdict(classifier: Classifier, body: str, title: str | None) -> None:
+    (verdict,) = classifier.classify([Article(title, body)])
+
+    assert (verdict.label is None) is (verdict.reason is not None)
+    assert 0 <= verdict.confidence <= 1
+    assert verdict.label is None or verdict.label == verdict.alternatives[0].label
+    assert all(term.weight > 0 for term in verdict.explanation)
 
 
 @pytest.mark.parametrize(
