@@ -93,18 +93,23 @@ def consumer_config(settings: Settings, group: str) -> dict[str, Any]:
         # "latest" would skip what was produced before the first start.
         "auto.offset.reset": "earliest",
         "isolation.level": "read_committed",
-        # With cooperative-sticky, librdkafka 2.16 does not leave the group when a member without partitions closes, and
-        # a commit waits behind a JoinGroup on the same connection: others then stand still for the session timeout.
-        # An eager rebalance costs us little: it happens between two batches.
-        "partition.assignment.strategy": "range",
-        "session.timeout.ms": int(settings.session_timeout * 1000),
-        # A tenth, so that a slow network or a stall of a few seconds never costs the membership.
-        "heartbeat.interval.ms": int(settings.session_timeout * 100),
         "max.poll.interval.ms": int(max(settings.max_poll_interval, settings.session_timeout) * 1000),
         "fetch.message.max.bytes": settings.max_record_bytes,
         # A record larger than the limit is still fetched (Kafka guarantees progress), so the limit bounds memory only.
         "queued.max.messages.kbytes": 2 * settings.max_record_bytes // 1024,
     }
+    if settings.group_protocol == "consumer":
+        config["group.protocol"] = "consumer"  # session time-out, heartbeats and assignment are the broker's then
+    else:
+        config |= {
+            # range by default. With cooperative-sticky, librdkafka 2.16 does not leave the group when a member without
+            # partitions closes, and a commit waits behind a JoinGroup on the same connection: others then stand still
+            # for the session time-out. An eager rebalance costs us little: it happens between two batches.
+            "partition.assignment.strategy": settings.assignor,
+            "session.timeout.ms": int(settings.session_timeout * 1000),
+            # A tenth, so that a slow network or a stall of a few seconds never costs the membership.
+            "heartbeat.interval.ms": int(settings.session_timeout * 100),
+        }
     if settings.instance_id:
         config["group.instance.id"] = f"{settings.instance_id}.{group}"
     return config

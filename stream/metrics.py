@@ -63,6 +63,7 @@ class Metrics:
         self.returned = counter(
             "records_returned", "Records of aborted transactions; they are consumed again.", "agent"
         )
+        self.lost = counter("records_lost", "Records that Kafka deleted before they were read.", "topic")
         self.enriched = counter("articles_enriched", "Enriched articles acknowledged by Kafka.", "lang", "topic")
         self.abstained = counter("topics_abstained", "Enriched articles without a topic.", "lang", "reason")
         self.rejected = counter("records_rejected", "Rejected records acknowledged by Kafka.", "reason")

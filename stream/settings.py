@@ -46,6 +46,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     delivery: Literal["at_least_once", "exactly_once"] = "at_least_once"
     """Of the classify agent; exactly_once is for readers in read_committed. Alerts are always exactly once."""
 
+    group_protocol: Literal["classic", "consumer"] = "classic"
+    """consumer is KIP-848, for brokers from 4.0: the broker assigns, and a rebalance stops nobody else."""
+    assignor: Literal["range", "cooperative-sticky"] = "range"
+    """Of the classic protocol."""
+
     topic_raw: TopicName = "news.articles.raw"
     topic_enriched: TopicName = "news.articles.enriched"
     topic_rejected: TopicName = "news.articles.rejected"

@@ -148,6 +148,7 @@ class Transport:
             self._patience.retry(lambda: self._prepare(self._patience.alive))
         if self._revoked:
             messages = self._drop_revoked(messages)
+        self._look_for_gaps(messages)
         return self._cautiously(messages)
 
     def _start_partitions(self) -> None:
@@ -157,12 +158,47 @@ class Transport:
             return
         started = {}
         for place in self._committed_offsets(new):
-            offset = place.offset
-            if offset < 0:
-                offset, _ = self._consumer.get_watermark_offsets(place, timeout=10)
+            low, high = self._consumer.get_watermark_offsets(place, timeout=10)
+            offset = place.offset if place.offset >= 0 else low
+            if offset < low:
+                self._tell_lost(_partition(place), offset, low)
+                offset = low
+            elif offset > high:
+                self._log.error(
+                    "the committed offset is past the end: the topic was made anew, or its log was cut off; "
+                    "reading it from its beginning",
+                    partition=place.partition,
+                    committed=offset,
+                    end=high,
+                )
+                offset = low
             started[_partition(place)] = Caution(self._settings.batch_size, offset, place.metadata)
         self._commit(_places(started))
         self._cautions |= started
+
+    def _tell_lost(self, partition: Partition, first: int, end: int) -> None:
+        """Kafka deleted records that this group had not read: nobody can bring them back, but all can know."""
+        self._metrics.lost.labels(partition[0]).inc(end - first)
+        self._log.error(
+            "records were deleted before they were read: make retention.ms longer, or the worker faster",
+            topic=partition[0],
+            partition=partition[1],
+            first_offset=first,
+            last_offset=end - 1,
+        )
+
+    def _look_for_gaps(self, messages: list[Message]) -> None:
+        """A partition that goes on behind what was read last has transaction markers there, or has lost records."""
+        seen: set[Partition] = set()
+        for message in messages:
+            partition = _partition(message)
+            if partition not in seen:
+                seen.add(partition)
+                expected = self._cautions[partition].offset
+                if message.offset() > expected:
+                    low, _ = self._consumer.get_watermark_offsets(ClientPartition(*partition), timeout=10)
+                    if low > expected:
+                        self._tell_lost(partition, expected, min(low, message.offset()))
 
     def _committed_offsets(self, partitions: list[ClientPartition]) -> list[ClientPartition]:
         places = self._consumer.committed(partitions, timeout=10)

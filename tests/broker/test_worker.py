@@ -9,9 +9,11 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from stream.records import Alert, EnrichedArticle, read
-from tests.kafka_client import Record, Topics, consume_all, produce
+from tests.kafka_client import Record, Topics, consume_all, create_topic, produce
 from tests.worker_process import WorkerProcess, environment, wait_for
 
 if TYPE_CHECKING:
@@ -183,11 +185,20 @@ def test_a_record_that_kills_the_process_is_found_and_rejected(
     assert {int(a.id) for _, a in enriched(kafka, topics)} == set(range(40)) - {13}
 
 
-def test_workers_share_partitions_and_hand_them_over(kafka: KafkaServer, topics: Topics, tmp_path: Path) -> None:
-    env = environment(kafka.address, topics, batch_size=50)
+@pytest.mark.parametrize(
+    "protocol",
+    [{"assignor": "range"}, {"assignor": "cooperative-sticky"}, {"group_protocol": "consumer"}],
+    ids=lambda settings: next(iter(settings.values())),
+)
+def test_workers_share_partitions_and_hand_them_over(
+    kafka: KafkaServer, topics: Topics, tmp_path: Path, protocol: dict[str, str]
+) -> None:
+    env = environment(kafka.address, topics, batch_size=50, **protocol)
     produce(kafka.address, topics.raw, [article(n) for n in range(1000)])
     with WorkerProcess(tmp_path, env).wait_ready(), WorkerProcess(tmp_path, env).wait_ready() as second:
-        wait_for("both have partitions", lambda: second.logged("partitions assigned"))
+        wait_for(
+            "both have partitions", lambda: any(line["partitions"] for line in second.logged("partitions assigned"))
+        )
         produce(kafka.address, topics.raw, [article(n) for n in range(1000, 2000)])
         assert second.stop() == 0
         produce(kafka.address, topics.raw, [article(n) for n in range(2000, 2500)])
@@ -239,6 +250,48 @@ def test_of_two_workers_with_one_instance_id_one_ends_and_says_why(
         assert first.process.returncode == 3
         assert "AJIL_INSTANCE_ID (same)" in first.log()[-1]["event"]
         wait_for_outputs(kafka, topics, 1)
+
+
+def test_records_that_kafka_deleted_unread_are_counted_and_told(
+    kafka: KafkaServer, topics: Topics, tmp_path: Path
+) -> None:
+    env = environment(kafka.address, topics)
+    admin = AdminClient({"bootstrap.servers": kafka.address})
+    produce(kafka.address, topics.raw, [article(n)._replace(partition=0) for n in range(10)])
+    with WorkerProcess(tmp_path, env) as worker:
+        wait_for_outputs(kafka, topics, 10)
+        assert worker.stop() == 0
+    produce(kafka.address, topics.raw, [article(n)._replace(partition=0) for n in range(10, 30)])
+    for done in admin.delete_records([TopicPartition(topics.raw, 0, 25)]).values():
+        done.result(30)
+    with WorkerProcess(tmp_path, env).wait_ready() as worker:
+        wait_for_outputs(kafka, topics, 15)
+        assert worker.metric("ajil_records_lost_total", topic=topics.raw) == 15
+        (told,) = worker.logged("records were deleted")
+        assert (told["partition"], told["first_offset"], told["last_offset"]) == (0, 10, 24)
+        assert worker.stop() == 0
+    assert {int(a.id) for _, a in enriched(kafka, topics)} == {*range(10), *range(25, 30)}
+
+
+def test_a_topic_made_anew_is_read_from_its_beginning_and_told(
+    kafka: KafkaServer, topics: Topics, tmp_path: Path
+) -> None:
+    env = environment(kafka.address, topics)
+    admin = AdminClient({"bootstrap.servers": kafka.address})
+    produce(kafka.address, topics.raw, [article(n)._replace(partition=0) for n in range(10)])
+    with WorkerProcess(tmp_path, env) as worker:
+        wait_for_outputs(kafka, topics, 10)
+        assert worker.stop() == 0
+    for done in admin.delete_topics([topics.raw]).values():
+        done.result(30)
+    wait_for("topic gone", lambda: topics.raw not in admin.list_topics(timeout=10).topics)
+    create_topic(kafka.address, topics.raw)
+    produce(kafka.address, topics.raw, [article(n)._replace(partition=0) for n in range(100, 105)])
+    with WorkerProcess(tmp_path, env) as worker:
+        wait_for("outputs", lambda: {int(a.id) for _, a in enriched(kafka, topics)} >= set(range(100, 105)))
+        # Kafka forgets a group's offsets with the topic; where it has not yet, the worker says what it found.
+        assert all(told["committed"] == 10 for told in worker.logged("past the end"))
+        assert worker.stop() == 0
 
 
 def test_a_worker_waits_for_its_broker_and_says_so(topics: Topics, tmp_path: Path) -> None:
