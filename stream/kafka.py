@@ -102,7 +102,7 @@ def consumer_config(settings: Settings, group: str) -> dict[str, Any]:
         config["group.protocol"] = "consumer"  # session time-out, heartbeats and assignment are the broker's then
     else:
         config |= {
-            # range by default. With cooperative-sticky, librdkafka 2.16 does not leave the group when a member without
+            # range by default. With cooperative-sticky, librdkafka 2.14 does not leave the group when a member without
             # partitions closes, and a commit waits behind a JoinGroup on the same connection: others then stand still
             # for the session time-out. An eager rebalance costs us little: it happens between two batches.
             "partition.assignment.strategy": settings.assignor,
