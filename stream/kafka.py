@@ -95,6 +95,7 @@ def consumer_config(settings: Settings, group: str) -> dict[str, Any]:
         "isolation.level": "read_committed",
         "max.poll.interval.ms": int(max(settings.max_poll_interval, settings.session_timeout) * 1000),
         "fetch.message.max.bytes": settings.max_record_bytes,
+        "fetch.max.bytes": max(settings.max_record_bytes, 1 << 20),  # librdkafka's own 50 MB hold a slow link up
         # A record larger than the limit is still fetched (Kafka guarantees progress), so the limit bounds memory only.
         "queued.max.messages.kbytes": 2 * settings.max_record_bytes // 1024,
     }

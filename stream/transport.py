@@ -146,6 +146,7 @@ class Transport:
             self._unprepared = False
             self._patience.retry(self._start_partitions)
             self._patience.retry(lambda: self._prepare(self._patience.alive))
+            self._consumer.resume(self._consumer.assignment())
         if self._revoked:
             messages = self._drop_revoked(messages)
         self._look_for_gaps(messages)
@@ -369,7 +370,13 @@ class Transport:
 
     # Rebalance (called inside Consumer.poll and Consumer.consume) -------------------------------------------------
 
-    def _on_assign(self, _: Consumer, partitions: list[ClientPartition]) -> None:
+    def _on_assign(self, consumer: Consumer, partitions: list[ClientPartition]) -> None:
+        if self._settings.group_protocol == "consumer" or self._settings.assignor == "cooperative-sticky":
+            consumer.incremental_assign(partitions)
+        else:
+            consumer.assign(partitions)
+        # Not before they are taken up: on a slow link, what is asked of the broker would wait behind fetched records.
+        consumer.pause(partitions)
         self.joined = True
         self._unprepared = self._unprepared or bool(partitions)
         self._told("assigned", partitions)
