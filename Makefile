@@ -14,7 +14,7 @@ COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check kafka faults train eval tools lock clean
+.PHONY: help install demo test check kafka bench exact faults train eval tools lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "make %-9s %s\n", $$1, $$2 }'
@@ -56,6 +56,13 @@ train: $(INSTALLED)  ## train a bundle: make train DATA="FILE_OR_FOLDER..." OUT=
 eval: $(INSTALLED)  ## ablation table, model card and plots: make eval DATA="FILE_OR_FOLDER..."
 	@test -n "$(DATA)" || { echo 'which articles? make eval DATA="FILE_OR_FOLDER..."' >&2; exit 2; }
 	@$(VENV)/bin/python -m models.report $(DATA) --bundle models/artifacts $(ARGS)
+
+bench: $(INSTALLED)  ## what scoring an article costs: scikit-learn, numpy, native
+	@$(VENV)/bin/python -m bench.scorer $(ARGS)
+
+exact: $(INSTALLED)  ## hold both scorers to scikit-learn on whole corpora: make exact DATA="FILE_OR_FOLDER..."
+	@test -n "$(DATA)" || { echo 'which articles? make exact DATA="FILE_OR_FOLDER..."' >&2; exit 2; }
+	@$(VENV)/bin/python -m models.exact $(DATA) $(ARGS)
 
 faults: $(INSTALLED)  ## break workers, brokers and networks, and count what is lost (ARGS="--scenario NAME")
 	@$(VENV)/bin/python -m tests.broker.faults $(ARGS)

@@ -6,7 +6,6 @@ ordinary articles.
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
 from models.examples import draw
-from models.text import terms, words
+from models.style import alert_terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     from models.corpus import Row
 
-__all__ = ["FALSE_POSITIVES", "alert_terms", "lines_by_language", "train_alert"]
+__all__ = ["FALSE_POSITIVES", "lines_by_language", "train_alert"]
 
 FALSE_POSITIVES = 0.002
 """Share of ordinary titles flagged, the mean of outlets left out; they vary, and wanted are 0.005 on any."""
@@ -35,40 +34,6 @@ _LINES_IN_ALL = 24_000
 _FEWEST = 100  # alerts; fewer teach their own story, not a style
 _MANY, _LITTLE = 500, 0.1  # posts of an account, and the share that it marks, for the others to count as ordinary
 _FOLDS = 6
-_LINE = 600  # characters
-
-_LINK = re.compile(r"https?://\S+")
-
-_STYLE = {
-    "quote": re.compile(r"[\"«“”]"),
-    "digit": re.compile(r"\d"),
-    "dots": re.compile(r"\.\.|…"),
-    "question": re.compile(r"[?؟]"),
-    "exclamation": re.compile("!"),
-    "stop": re.compile(r"\.\s*$"),
-    "dash": re.compile(r" [-–—|] "),
-    "hash": re.compile("#"),
-}
-
-
-def alert_terms(text: str) -> list[str]:
-    """The terms of the first line of `text`, its first and last word, and its style.
-
-    >>> alert_terms("Ministry: two drones shot down")[-4:]
-    ['<no dash>', '<no hash>', '<first ministry>', '<last down>']
-    """
-    lines = [line for line in _LINK.sub("", text[: 4 * _LINE]).splitlines() if line.strip()]
-    line = lines[0][:_LINE] if lines else ""
-    found = terms(line)
-    before_colon, colon, _ = line.partition(":")
-    style = [
-        f"<length {min(len(words(line)) // 3, 8)}>",
-        f"<lines {min(len(lines), 3)}>",
-        f"<colon {min(len(before_colon.split()), 6)}>" if colon else "<no colon>",
-    ]
-    style += [f"<{name}>" if mark.search(line) else f"<no {name}>" for name, mark in _STYLE.items()]
-    ends = [f"<first {found[0]}>", f"<last {found[len(words(line)) - 1]}>"] if found else []
-    return found + style + ends
 
 
 def lines_by_language(rows: Iterable[Row]) -> dict[str, tuple[list[str], list[tuple[str, str]]]]:

@@ -5,28 +5,31 @@
     manifest.json     format, library versions; for each language labels, codes, temperatures, thresholds,
     version;
                       for each part its size and sha256
-    ar.joblib         one scikit-learn pipeline a language
+    ar.model          one linear model a language (models/arrays.py), `ar-alert.model` its alert style
+    ar.joblib         the scikit-learn pipeline that ar.model was made from, the reference; serving never loads it
 
-Reading a pickle runs what is in it. So a part is read into memory once, compared with the manifest, and
-only those bytes are unpickled; and whoever must trust a bundle pins the manifest's own digest (`sha256`),
-which covers them all.
+A part is mapped, not read, so that the workers of a machine share it; it is compared with the manifest, and its every
+index checked, before it is used. Whoever must trust a bundle pins the manifest's own digest (`sha256`), which covers
+them all. A bundle in use is replaced by another folder (`Bundle.write` does), never written into: a mapped file that
+grows shorter ends the processes that map it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import mmap
 import os
 import re
 import shutil
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import joblib
 import msgspec
-import numpy as np
-import sklearn
+
+from models.arrays import Arrays, ArraysError, unpack
 
 __all__ = [
     "FORMAT",
@@ -41,14 +44,14 @@ __all__ = [
     "digest",
 ]
 
-FORMAT = 1
+FORMAT = 2
 SHIPPED = Path(__file__).parent / "artifacts"
 """The bundle that comes with the package."""
 
 _MANIFEST = "manifest.json"
 _MAX_MANIFEST = 4 << 20
 _MAX_PART = 256 << 20
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}\.joblib")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}\.(model|joblib)")
 
 
 class BundleError(Exception):
@@ -75,6 +78,7 @@ class Alert(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The alert-style model: from `threshold` (a probability) on, a short text counts as an alert."""
 
     part: str
+    pipeline: str
     threshold: float
 
 
@@ -83,6 +87,7 @@ class Language(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     version: str
     part: str
+    pipeline: str
     labels: list[str]
     codes: dict[str, str]
     full: Calibration
@@ -104,7 +109,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Bundle:
     """A manifest and the verified bytes of its parts."""
 
-    def __init__(self, manifest: Manifest, parts: dict[str, bytes], sha256: str) -> None:
+    def __init__(self, manifest: Manifest, parts: dict[str, memoryview], sha256: str) -> None:
         self.manifest = manifest
         self.sha256 = sha256
         self._parts = parts
@@ -114,15 +119,11 @@ class Bundle:
         """A bundle of serialised `parts`, made by the libraries of this process."""
         manifest = Manifest(
             format=FORMAT,
-            libraries={
-                "scikit-learn": sklearn.__version__,
-                "joblib": joblib.__version__,
-                "numpy": np.__version__,
-            },
+            libraries={name: version(name) for name in ("scikit-learn", "joblib", "numpy")},
             languages=dict(sorted(languages.items())),
             parts={name: Part(digest(data), len(data)) for name, data in sorted(parts.items())},
         )
-        return cls(manifest, parts, digest(_encode(manifest)))
+        return cls(manifest, {name: memoryview(data) for name, data in parts.items()}, digest(_encode(manifest)))
 
     @classmethod
     def read(cls, folder: Path, *, sha256: str | None = None) -> Bundle:
@@ -142,7 +143,7 @@ class Bundle:
         for name, part in manifest.parts.items():
             if not _NAME.fullmatch(name) or not 0 <= part.bytes <= _MAX_PART:
                 raise BundleError(f"{folder}: the manifest lists an impossible part {name!r}; train the bundle again")
-            content = _read(folder / name, part.bytes)
+            content = _map(folder / name)
             if len(content) != part.bytes or digest(content) != part.sha256:
                 raise BundleError(
                     f"{folder / name} is not the file that the manifest lists; copy the whole bundle again"
@@ -170,19 +171,33 @@ class Bundle:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
-    def load(self, name: str) -> Any:
-        """Unpickle the part `name` from its verified bytes."""
-        return joblib.load(io.BytesIO(self._parts[name]))
+    def load(self, name: str) -> Arrays:
+        """The arrays of the part `name`, views of its verified bytes; raises BundleError."""
+        try:
+            return unpack(self._parts[name])
+        except ArraysError as error:
+            raise BundleError(f"part {name}: {error}") from error
+
+    def load_pipeline(self, name: str) -> Any:
+        """Unpickle the part `name`, which runs what is in it, from a copy of its bytes with the manifest's digest."""
+        import joblib
+
+        content = bytes(self._parts[name])
+        if digest(content) != self.manifest.parts[name].sha256:
+            raise BundleError(f"part {name} was changed after the bundle was read; copy the whole bundle again")
+        return joblib.load(io.BytesIO(content))
 
 
 def dump(value: object) -> bytes:
-    """Serialise a part; the same value gives the same bytes."""
+    """Serialise a pipeline; the same value gives the same bytes."""
+    import joblib
+
     buffer = io.BytesIO()
     joblib.dump(value, buffer, compress=("zlib", 9))
     return buffer.getvalue()
 
 
-def digest(data: bytes) -> str:
+def digest(data: bytes | memoryview) -> str:
     """Hexadecimal sha256."""
     return hashlib.sha256(data).hexdigest()
 
@@ -201,17 +216,26 @@ def _decode(folder: Path, data: bytes) -> Manifest:
         manifest = msgspec.convert(found, Manifest)
     except msgspec.DecodeError as error:
         raise BundleError(f"{folder / _MANIFEST}: {error}; train the bundle again or copy it whole") from error
-    trained = manifest.libraries.get("scikit-learn", "?")
-    if trained.split(".")[:2] != sklearn.__version__.split(".")[:2]:
+    trained, here = manifest.libraries.get("scikit-learn", "?"), version("scikit-learn")
+    if trained.split(".")[:2] != here.split(".")[:2]:
         raise BundleError(
-            f"{folder} was trained with scikit-learn {trained}, here is {sklearn.__version__}; "
+            f"{folder} was trained with scikit-learn {trained}, here is {here}: its reference could not be loaded; "
             "install that minor version or train the bundle again"
         )
     for name, language in manifest.languages.items():
-        listed = [language.part] if language.alert is None else [language.part, language.alert.part]
+        models: list[Language | Alert] = [language] if language.alert is None else [language, language.alert]
+        listed = [part for model in models for part in (model.part, model.pipeline)]
         if not manifest.parts.keys() >= set(listed):
             raise BundleError(f"{folder}: a part of {name!r} is not listed; train the bundle again")
     return manifest
+
+
+def _map(path: Path) -> memoryview:
+    try:
+        with path.open("rb") as file:
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except (OSError, ValueError) as error:  # an empty file cannot be mapped
+        raise BundleError(f"{path}: {error}; copy the whole bundle again") from error
 
 
 def _read(path: Path, limit: int) -> bytes:

@@ -8,23 +8,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
 from models.breaking import Breaking, decide, freshness, has_marker, is_short
 from models.bundle import SHIPPED, Bundle, Language
 from models.calibration import softmax
-from models.explain import Term, explain
+from models.explain import Term
 from models.furniture import Page, clean
 from models.language import UNKNOWN, language, says_something
 from models.recurring import Profile
-from models.text import words
+from models.scorer import Scorer, Scores
+from models.style import style
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 __all__ = ["Alternative", "Article", "Classifier", "Term", "Verdict"]
 
@@ -129,39 +132,45 @@ class Classifier:
                 for article, page in zip(articles, pages, strict=True)
             ]
         decisions = model.breaking(lang, articles, pages)
-        X = model.tfidf.transform([page.text for page in pages])
-        scores = model.linear.decision_function(X)
-        return [
-            _verdict(lang, model, page, decision, X[row], scores[row])
-            for row, (page, decision) in enumerate(zip(pages, decisions, strict=True))
-        ]
+        scores = model.topics.score([page.text for page in pages])
+        found = zip(
+            pages,
+            decisions,
+            model.probabilities(scores),
+            scores.words.tolist(),
+            scores.terms.tolist(),
+            scores.explanation,
+            strict=True,
+        )
+        return [_verdict(lang, model.known, *each) for each in found]
 
 
 class _Model:
-    """One language's pipelines, unpickled, with the term of each column."""
+    """One language's scorers."""
 
     def __init__(self, known: Language, bundle: Bundle) -> None:
         self.known = known
-        self.tfidf, self.linear = bundle.load(known.part)
-        self.names = self.tfidf.get_feature_names_out()
-        if known.alert is not None:
-            self._alert_tfidf, self._alert_linear = bundle.load(known.alert.part)
-            self._alert_names = self._alert_tfidf.get_feature_names_out()
+        self.topics = Scorer(bundle.load(known.part))
+        self._alert = Scorer(bundle.load(known.alert.part)) if known.alert is not None else None
+
+    def probabilities(self, scores: Scores) -> NDArray[np.float64]:
+        """Rows of probabilities, calibrated for full or for short text."""
+        full, short = (
+            softmax(scores.decision, each.temperature, each.floor) for each in (self.known.full, self.known.short)
+        )
+        return np.where(scores.words[:, None] < SHORT, short, full)
 
     def breaking(self, lang: str, articles: list[Article], pages: list[Page]) -> list[Breaking]:
         """The breaking decision about each article."""
-        if self.known.alert is None:
+        if self.known.alert is None or self._alert is None:
             return [_breaking(lang, a, page, None, ()) for a, page in zip(articles, pages, strict=True)]
-        heads = [_head(article, page) for article, page in zip(articles, pages, strict=True)]
-        X = self._alert_tfidf.transform(heads)
-        style = self._alert_linear.predict_proba(X)[:, 1]
+        heads = [style(_head(article, page)) for article, page in zip(articles, pages, strict=True)]
+        scores = self._alert.score([line for line, _ in heads], marks=[marks for _, marks in heads])
+        likely = (1 / (1 + np.exp(-scores.decision[:, 0]))).tolist()
         decisions = []
-        for row, (article, page) in enumerate(zip(articles, pages, strict=True)):
-            alert = style[row] >= self.known.alert.threshold and is_short(
-                f"{article.title or ''}\n{article.body}", SHORT
-            )
-            terms = explain(heads[row], X[row], self._alert_names, self._alert_linear.coef_[0]) if alert else ()
-            decisions.append(_breaking(lang, article, page, float(style[row]), terms, alert=alert))
+        for article, page, p, terms in zip(articles, pages, likely, scores.explanation, strict=True):
+            alert = p >= self.known.alert.threshold and is_short(f"{article.title or ''}\n{article.body}", SHORT)
+            decisions.append(_breaking(lang, article, page, p, terms if alert else (), alert=alert))
         return decisions
 
 
@@ -193,16 +202,22 @@ def _unsupported(lang: str, page: Page, breaking: Breaking) -> Verdict:
     return Verdict(page.title, lang, page.section, None, None, 0.0, reason, [], [], breaking, "", "")
 
 
-def _verdict(lang: str, model: _Model, page: Page, breaking: Breaking, x: Any, scores: Any) -> Verdict:
-    known, coef = model.known, model.linear.coef_
-    count = len(words(page.text))
+def _verdict(
+    lang: str,
+    known: Language,
+    page: Page,
+    breaking: Breaking,
+    p: NDArray[np.float64],
+    count: int,
+    terms: int,
+    explanation: list[Term],
+) -> Verdict:
     calibration = known.short if count < SHORT else known.full
-    p = softmax(scores[None, :].astype(np.float64), calibration.temperature, calibration.floor)[0]
     best = np.argsort(-p, kind="stable")[:_ALTERNATIVES]
     alternatives = [Alternative(known.labels[i], float(p[i])) for i in best]
     label, confidence = alternatives[0]
     reason = None
-    if count < _FEWEST or not x.nnz:
+    if count < _FEWEST or not terms:
         reason = "too_short"
     elif confidence < calibration.threshold:
         reason = "low_confidence"
@@ -215,7 +230,7 @@ def _verdict(lang: str, model: _Model, page: Page, breaking: Breaking, x: Any, s
         confidence=confidence,
         reason=reason,
         alternatives=alternatives,
-        explanation=explain(page.text, x, model.names, coef[best[0]] - coef[best[1]]),
+        explanation=explanation,
         breaking=breaking,
         model=lang,
         version=known.version,

@@ -13,10 +13,12 @@ import msgspec
 import numpy as np
 
 from models.alert import lines_by_language, train_alert
+from models.arrays import pack
 from models.bundle import Alert, Bundle, Calibration, Language, digest, dump
 from models.calibration import fit_temperature, softmax, threshold_for
 from models.estimator import pipeline, vectorizer
 from models.examples import Example, Examples, by_language, capped
+from models.export import from_pipeline
 from models.labels import MEDIA_TOPICS
 from models.learn import Learned, learn
 from models.outlets import LeftOut, by_outlet, leave_one_out
@@ -56,11 +58,13 @@ def train(rows: Iterable[Row], *, on_step: Callable[[str, float], None] = lambda
 
     languages, parts = {}, {}
     for lang, examples in taught.items():
-        language, parts[f"{lang}.joblib"] = _train_language(lang, examples, step)
+        language, model = _train_language(lang, examples, step)
+        parts[language.part], parts[language.pipeline] = pack(from_pipeline(*model)), dump(model)
         if lang in alerts:
             model, threshold = train_alert(*alerts[lang])
-            parts[f"{lang}-alert.joblib"] = dump(model)
-            language = msgspec.structs.replace(language, alert=Alert(f"{lang}-alert.joblib", threshold))
+            part, pipeline = f"{lang}-alert.model", f"{lang}-alert.joblib"
+            parts[part], parts[pipeline] = pack(from_pipeline(*model)), dump(model)
+            language = msgspec.structs.replace(language, alert=Alert(part, pipeline, threshold))
             step(f"{lang}: alert style")
         languages[lang] = _with_version(language, parts)
     return Bundle.build(languages, parts)
@@ -86,19 +90,20 @@ def teachable(rows: Iterable[Row]) -> dict[str, list[Example]]:
     return found
 
 
-def _train_language(lang: str, rows: Sequence[Example], on_step: Callable[[str], None]) -> tuple[Language, bytes]:
+def _train_language(lang: str, rows: Sequence[Example], on_step: Callable[[str], None]) -> tuple[Language, Pipeline]:
     recipe = Recipe()
     examples = Examples(rows)
     on_step(f"{lang}: {len(rows)} articles")
     left_out = leave_one_out(examples, recipe, lambda outlet: on_step(f"{lang}: without {outlet}"))
     full, short = calibrate(left_out)
     model = learn(examples, np.arange(len(rows)), recipe)
-    part = dump(_pipeline(examples, model))
+    served = _pipeline(examples, model)
     on_step(f"{lang}: topics")
     labels = [str(label) for label in model.linear.classes_]
     return Language(
         version="",
-        part=f"{lang}.joblib",
+        part=f"{lang}.model",
+        pipeline=f"{lang}.joblib",
         labels=labels,
         codes={label: MEDIA_TOPICS[label] for label in labels if label in MEDIA_TOPICS},
         full=full,
@@ -108,7 +113,7 @@ def _train_language(lang: str, rows: Sequence[Example], on_step: Callable[[str],
             "short": by_outlet(left_out, left_out.short),
         },
         reference=_reference(examples, model, left_out, full),
-    ), part
+    ), served
 
 
 def calibrate(left_out: LeftOut) -> tuple[Calibration, Calibration]:

@@ -7,6 +7,7 @@ outputs are on their way.
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -111,9 +112,10 @@ class Transport:
         try:
             cluster = metadata(self._settings, timeout=2, admin=admin)
             require_topics(cluster, self._needed)
-            self._tell_differences(admin, cluster)
         finally:
             admin.poll(0)  # the client's own words, such as a TLS handshake that failed, come out here
+        # Beside the start: a broker that cannot answer (the embedded one) would hold it up.
+        threading.Thread(target=self._tell_differences, args=(admin, cluster), daemon=True).start()
 
     def _tell_differences(self, admin: AdminClient, cluster: ClusterMetadata) -> None:
         """A topic that refuses large records, say, is better told at the start than met by the first one."""
@@ -273,15 +275,12 @@ class Transport:
         self._patience.in_hand = True
         for record in reversed(records):
             self._oldest[record.place.topic, record.place.partition] = record.timestamp
-        for record in records:
-            place = record.place
-            self._uncommitted[place.topic, place.partition] = place.offset + 1
+        ends = {(r.place.topic, r.place.partition): r.place.offset + 1 for r in records}
         if isinstance(self._publisher, TransactionalPublisher):
             with self._metrics.stage.labels(self._agent, "transaction").time():
                 done = self._publisher.deliver_with_offsets(
-                    outputs, self._offsets(), self._consumer.consumer_group_metadata()
+                    outputs, self._offsets(ends), self._consumer.consumer_group_metadata()
                 )
-            self._uncommitted.clear()
             if done:
                 self._committed()
                 delivered()
@@ -294,6 +293,8 @@ class Transport:
             with self._metrics.stage.labels(self._agent, "deliver").time():
                 self._publisher.deliver(outputs)
             delivered()
+            # From here on, and not before, may a rebalance or the end of the worker commit them.
+            self._uncommitted = ends
             with self._metrics.stage.labels(self._agent, "commit").time():
                 self._patience.retry(self._commit_batch)
         if done:
@@ -306,10 +307,10 @@ class Transport:
         self._patience.in_hand = False
         return done
 
-    def _offsets(self) -> list[ClientPartition]:
+    def _offsets(self, ends: dict[Partition, int]) -> list[ClientPartition]:
         return [
             ClientPartition(*partition, offset, self._cautions[partition].metadata(offset))
-            for partition, offset in self._uncommitted.items()
+            for partition, offset in ends.items()
         ]
 
     def _committed(self) -> None:
@@ -319,7 +320,7 @@ class Transport:
     # Commit -----------------------------------------------------------------------------------------------------
 
     def _commit_batch(self) -> None:
-        if places := self._offsets():
+        if places := self._offsets(self._uncommitted):
             self._commit(places)
             self._uncommitted.clear()
             self._committed()

@@ -23,7 +23,10 @@ def command(as_json: bool) -> None:
         click.echo(msgspec.json.format(msgspec.json.encode(values)).decode())
         return
     defaults = msgspec.to_builtins(Settings().masked(), enc_hook=str)
+    from models.scorer import NATIVE
+
     width = max(map(len, values))
     for name, value in values.items():
         star = " " if value == defaults[name] else "*"
         click.echo(f"{star} {name:<{width}}  {'' if value is None else value}")
+    click.echo(f"\nThe model is scored by {'the compiled kernel' if NATIVE else 'numpy: the kernel was not compiled'}.")

@@ -50,9 +50,17 @@ def rejection(
 ENRICHED = [article(0, b"a"), article(1, b"b"), article(2, b"a")]
 
 
-def books(enriched: list[Record] | None = None, rejected: list[Record] | None = None) -> Books:
+COMMITTED = {0: 3, 1: 1}
+
+
+def books(
+    enriched: list[Record] | None = None,
+    rejected: list[Record] | None = None,
+    committed: dict[int, int] = COMMITTED,
+) -> Books:
     enriched = ENRICHED if enriched is None else enriched
-    return compare(TOPIC, SENT, enriched, [rejection()] if rejected is None else rejected, enriched)
+    rejected = [rejection()] if rejected is None else rejected
+    return compare(TOPIC, SENT, enriched, rejected, enriched, committed)
 
 
 def test_a_clean_run_is_clean() -> None:
@@ -64,12 +72,18 @@ def test_a_lost_article_is_found() -> None:
     assert books(ENRICHED[:2]).lost == 1
 
 
+def test_what_no_worker_has_committed_is_unread_and_not_lost() -> None:
+    found = books(ENRICHED[:2], committed={0: 2, 1: 1})
+    assert (found.lost, found.unread) == (0, 1)
+    assert found.faults(0) == ["unread 1"]
+
+
 def test_a_lost_rejection_is_found() -> None:
     assert books(rejected=[]).lost == 1
 
 
 def test_a_lost_signal_is_found() -> None:
-    assert compare(TOPIC, SENT, ENRICHED, [rejection()], ENRICHED[1:]).lost == 1
+    assert compare(TOPIC, SENT, ENRICHED, [rejection()], ENRICHED[1:], COMMITTED).lost == 1
 
 
 def test_a_repeat_is_counted_and_is_a_fault_beyond_what_is_allowed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from collections import Counter
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from stream.records import Alert, EnrichedArticle, read
 from tests.kafka_client import Record, Topics, consume_all, create_topic, produce
@@ -292,6 +293,33 @@ def test_a_topic_made_anew_is_read_from_its_beginning_and_told(
         # Kafka forgets a group's offsets with the topic; where it has not yet, the worker says what it found.
         assert all(told["committed"] == 10 for told in worker.logged("past the end"))
         assert worker.stop() == 0
+
+
+@pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])
+def test_a_batch_that_kafka_refuses_is_not_committed_when_the_worker_is_stopped(
+    kafka: KafkaServer, topics: Topics, tmp_path: Path, delivery: str
+) -> None:
+    admin = AdminClient({"bootstrap.servers": kafka.address})
+
+    def allow(size: int) -> None:
+        entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topics.rejected, incremental_configs=[entry])
+        for done in admin.incremental_alter_configs([resource]).values():
+            done.result(30)
+
+    allow(500)
+    produce(kafka.address, topics.raw, [*(article(n) for n in range(20)), Record(b"{" + os.urandom(2000))])
+    env = environment(kafka.address, topics, delivery=delivery, stop_deadline=5)
+    with WorkerProcess(tmp_path, env, "--agents", "classify") as worker:
+        told = wait_for("a word", lambda: worker.logged("Kafka refused outputs"))
+        assert "max.message.bytes" in told[0]["remedy"]
+        assert worker.stop() == 6 if delivery == "at_least_once" else worker.stop() in (0, 6)
+    allow(1 << 20)
+    with WorkerProcess(tmp_path, env, "--agents", "classify") as worker:
+        wait_for_outputs(kafka, topics, 21)
+        assert worker.stop() == 0
+    assert {int(a.id) for _, a in enriched(kafka, topics)} == set(range(20))
+    assert len(consume_all(kafka.address, topics.rejected)) == 1
 
 
 def test_a_worker_waits_for_its_broker_and_says_so(topics: Topics, tmp_path: Path) -> None:

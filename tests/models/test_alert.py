@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.alert import alert_terms, lines_by_language, train_alert
+from models.alert import lines_by_language, train_alert
 from models.calibration import accuracy_at, calibration_error, fit_temperature, softmax, threshold_for
 from models.corpus import Row
 from models.outlets import macro_f1
+from models.style import alert_terms
 
 
 def alert(number: int) -> Row:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from models.bundle import Bundle, BundleError
 from models.corpus import Row
+from models.scorer import Scorer
 from models.train import train
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ def test_training_twice_gives_the_same_bytes(bundle: Bundle) -> None:
 
 
 def test_a_changed_part_is_refused(folder: Path) -> None:
-    part = folder / "en.joblib"
+    part = folder / "en.model"
     data = bytearray(part.read_bytes())
     data[len(data) // 2] ^= 1
     part.write_bytes(data)
@@ -59,10 +61,10 @@ def test_a_changed_part_is_refused(folder: Path) -> None:
 
 
 def test_a_longer_part_is_refused(folder: Path) -> None:
-    with (folder / "en.joblib").open("ab") as file:
+    with (folder / "en.model").open("ab") as file:
         file.write(b"more")
 
-    with pytest.raises(BundleError, match="larger than"):
+    with pytest.raises(BundleError, match="not the file that the manifest lists"):
         Bundle.read(folder)
 
 
@@ -72,15 +74,15 @@ def test_another_manifest_than_the_pinned_one_is_refused(folder: Path) -> None:
 
 
 def test_a_file_that_the_manifest_does_not_list_is_never_read(bundle: Bundle, folder: Path) -> None:
-    (folder / "fr.joblib").write_bytes(b"not a pickle")
+    (folder / "fr.model").write_bytes(b"no model")
 
     assert Bundle.read(folder).manifest == bundle.manifest
 
 
-@pytest.mark.parametrize("name", ["../en.joblib", "/etc/passwd", "a/b.joblib", ".joblib", "en.pickle"])
+@pytest.mark.parametrize("name", ["../en.model", "/etc/passwd", "a/b.model", ".model", "en.pickle"])
 def test_a_part_outside_the_folder_is_refused(folder: Path, name: str) -> None:
     changed = manifest(folder)
-    changed["parts"][name] = changed["parts"]["en.joblib"]  # type: ignore[index]
+    changed["parts"][name] = changed["parts"]["en.model"]  # type: ignore[index]
     (folder / "manifest.json").write_text(json.dumps(changed))
 
     with pytest.raises(BundleError, match="impossible part"):
@@ -96,7 +98,29 @@ def test_another_minor_version_of_scikit_learn_is_refused(folder: Path) -> None:
         Bundle.read(folder)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 99}', '{"format": 1}', "not json"])
+def test_the_pipeline_in_the_bundle_decides_as_the_served_arrays_do(folder: Path) -> None:
+    bundle = Bundle.read(folder)
+    known = bundle.manifest.languages["en"]
+    tfidf, linear = bundle.load_pipeline(known.pipeline)
+    texts = [f"{row.title}\n{row.body}" for row in ROWS[:8]]
+
+    decided = linear.decision_function(tfidf.transform(texts))
+
+    np.testing.assert_allclose(Scorer(bundle.load(known.part)).decision(texts), decided, rtol=1e-5)
+
+
+def test_a_pipeline_that_was_changed_after_reading_is_not_unpickled(folder: Path) -> None:
+    bundle = Bundle.read(folder)
+    path = folder / "en.joblib"
+    with path.open("r+b") as file:  # the mapped file itself, as an attacker with write access would
+        file.seek(100)
+        file.write(b"changed")
+
+    with pytest.raises(BundleError, match="changed after"):
+        bundle.load_pipeline("en.joblib")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 99}', '{"format": 2}', "not json"])
 def test_a_broken_manifest_is_refused_in_one_line(folder: Path, content: str) -> None:
     (folder / "manifest.json").write_text(content)
 
@@ -119,9 +143,9 @@ def test_a_folder_that_holds_something_else_is_not_replaced(bundle: Bundle, tmp_
 
 
 def test_writing_replaces_an_older_bundle(bundle: Bundle, folder: Path) -> None:
-    (folder / "old.joblib").write_bytes(b"from before")
+    (folder / "old.model").write_bytes(b"from before")
 
     bundle.write(folder)
 
-    assert sorted(path.name for path in folder.iterdir()) == ["en.joblib", "manifest.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["en.joblib", "en.model", "manifest.json"]
     assert [path.name for path in folder.parent.iterdir()] == ["bundle"]

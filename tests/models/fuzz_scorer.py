@@ -1,0 +1,102 @@
+"""Random texts and damaged models against the compiled kernel: python -m tests.models.fuzz_scorer SECONDS [SEED].
+
+`make sanitize` runs it with a kernel that AddressSanitizer and UndefinedBehaviorSanitizer watch. Both ways must agree
+on every text; a damaged model may score anything, and must not lead the kernel outside its arrays.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+from models.arrays import ArraysError, pack, unpack
+from models.explain import Term
+from models.native.kernel import Model
+from models.scorer import Scorer
+from models.text import MAX_CHARS
+from tests.models.scorer_model import SENTENCES, arrays, marks
+
+WORDS = sorted({word for sentence in SENTENCES for word in sentence.split()})
+AFFIXES = "والبكفلهانتيىةآأإؤئء٠٣0123"
+LIMITS = (0x80, 0x100, 0x700, 0xD800, 0xE000, 0x10000, 0x110000)
+
+
+def text_of(chance: random.Random) -> str:
+    """Known words, affixes, marks and any code point, alone and in floods."""
+    pieces: list[str] = []
+    for _ in range(chance.randrange(60)):
+        kind = chance.randrange(6)
+        if kind == 0:
+            pieces.append(chance.choice(SENTENCES))
+        elif kind == 1:
+            pieces.append("".join(chance.choices(AFFIXES, k=chance.randrange(16))))
+        elif kind == 2:
+            pieces.append("".join(chr(chance.randrange(chance.choice(LIMITS))) for _ in range(chance.randrange(20))))
+        elif kind == 3 and chance.random() < 0.05:
+            pieces.append(
+                chance.choice(["a", "ي", " ", "\u0301", "0", "\U0001d7d8", "bank "]) * chance.randrange(300_000)
+            )
+        else:
+            pieces.append(chance.choice(WORDS))
+    return chance.choice(["", " ", " ", "\n"]).join(pieces)
+
+
+def agree(chance: random.Random, *, styled: bool) -> None:
+    """The same texts both ways."""
+    model = arrays(1, styled=True) if styled else arrays(chance.choice((2, 3, 7)))
+    texts = [text_of(chance) for _ in range(chance.randrange(1, 5))]
+    style = [marks(text) for text in texts] if styled else None
+    native = Scorer(model, native=True).score(texts, marks=style)
+    numpy = Scorer(model, native=False).score(texts, marks=style)
+    np.testing.assert_allclose(native.decision, numpy.decision, rtol=0, atol=1e-12)
+    assert native.words.tolist() == numpy.words.tolist()
+    assert native.terms.tolist() == numpy.terms.tolist()
+    assert native.explanation == numpy.explanation
+
+
+def damage(chance: random.Random, packed: bytes) -> bytearray:
+    data = bytearray(packed)
+    for _ in range(1 << chance.randrange(12)):
+        data[chance.randrange(len(data))] = chance.choice((0, 1, 127, 255, chance.randrange(256)))
+    return data
+
+
+def survive(chance: random.Random) -> bool:
+    """Score with a model damaged before its checks (whether they let it pass is returned), then after them."""
+    classes = chance.choice((1, 3, 7))
+    packed = pack(arrays(classes))
+    texts = tuple(text_of(chance) for _ in range(2))
+    passed = True
+    try:
+        damaged = unpack(bytes(damage(chance, packed)))
+    except ArraysError:
+        passed = False
+    else:
+        for native in (True, False):
+            Scorer(damaged, native=native).score(texts)
+    # Each section has its own end, which is watched.
+    sections: list[Any] = [section.copy() for section in unpack(packed)[:-1]]
+    kernel = Model(MAX_CHARS, *sections)
+    for section in chance.sample(sections, 3):
+        section.view(np.uint8)[:] = np.frombuffer(damage(chance, section.tobytes()), dtype=np.uint8)
+    kernel.score(texts, ("<colon>\n",) * 2, np.empty((2, classes)), np.empty((2, 2), np.int64), 5, Term)
+    return passed
+
+
+def main(seconds: float, seed: int) -> None:
+    chance = random.Random(seed)
+    end, rounds, passed = time.monotonic() + seconds, 0, 0
+    while time.monotonic() < end:
+        agree(chance, styled=False)
+        agree(chance, styled=True)
+        passed += survive(chance)
+        rounds += 1
+    print(f"{rounds} rounds, {passed} damaged models passed the checks, seed {seed}: nothing found")
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else time.time_ns())
