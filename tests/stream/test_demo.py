@@ -33,6 +33,7 @@ from stream.records import (
     EnrichedArticle,
     ModelRef,
     Place,
+    Record,
     Topic,
     encode,
     rejected_headers,
@@ -281,7 +282,8 @@ class AlwaysRight:
                 expect = self._articles[key].expect
                 if expect.rejected:
                     place = Place(message.topic(), message.partition(), message.offset())
-                    headers = rejected_headers([], place, "e", Rejection(expect.rejected, "no"))
+                    record = Record(place, datetime.now(UTC), key, message.value(), [])
+                    headers = rejected_headers(record, Rejection(expect.rejected, "no"))
                     producer.produce(self._settings.topic_rejected, message.value(), key, headers=headers)
                     continue
                 producer.produce(self._settings.topic_enriched, encode(enriched(expect)), key)
