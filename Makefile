@@ -7,7 +7,7 @@ PORT ?= 9092
 
 VENV := .venv
 INSTALLED := $(VENV)/.installed
-TOOLS := chromium chromium-driver prometheus prometheus-alertmanager kcat
+TOOLS := chromium chromium-driver prometheus prometheus-alertmanager kcat faketime
 COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --no-build \
 	--generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 

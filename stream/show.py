@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from stream.kafka import read_headers
 from stream.terminal import display
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _time(message: Message) -> datetime | None:
 
 def _headers(message: Message) -> Headers:
     try:
-        return message.headers() or []
+        return read_headers(message) or []
     except Exception:  # the client's SystemError for a name that is not UTF-8
         return []
 
