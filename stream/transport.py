@@ -151,7 +151,7 @@ class Transport:
             self._consumer.resume(self._consumer.assignment())
         if self._revoked:
             messages = self._drop_revoked(messages)
-        self._look_for_gaps(messages)
+        self._patience.retry(lambda: self._look_for_gaps(messages))
         return self._cautiously(messages)
 
     def _start_partitions(self) -> None:
@@ -365,6 +365,9 @@ class Transport:
             for place in self._committed_offsets(held):
                 offset = place.offset if place.offset >= 0 else OFFSET_BEGINNING
                 self._consumer.seek(ClientPartition(place.topic, place.partition, offset))
+                caution = self._cautions.get(_partition(place))
+                if caution is not None and offset > caution.offset:
+                    caution.passed(offset)  # a transaction whose answer was lost had been committed after all
             self._held = [m for m in self._held if (m.topic(), m.partition()) not in partitions]
 
         self._patience.retry(go_back)
@@ -390,7 +393,8 @@ class Transport:
             if partition in self._uncommitted:
                 caution.passed(self._uncommitted[partition])
             caution.stopped()
-        if held:
+        # While a transaction's outcome is unknown, its offsets may be committed already: never commit those before it.
+        if held and not (self._transactional and self._patience.in_hand):
             try:
                 self._consumer.commit(offsets=_places(held), asynchronous=False)
             except KafkaException as error:
