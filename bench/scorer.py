@@ -1,4 +1,6 @@
-"""What scoring an article costs: scikit-learn, numpy, the compiled kernel; python -m bench.scorer [FILE_OR_FOLDER...].
+"""What an article costs: the scorer as scikit-learn, as numpy and compiled, and all of `ajil classify`.
+
+    python -m bench.scorer [FILE_OR_FOLDER...]
 
 Every figure is the least of several rounds in which all ways take turns, CPU time of one thread unless it says
 otherwise; the ratios are the claim, not the microseconds. Without files, texts of about 250 words are put together from
@@ -11,7 +13,9 @@ import json
 import random
 import re
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +28,15 @@ from models.explain import explain
 from models.furniture import clean
 from models.reference import Reference
 from models.scorer import NATIVE, Scorer
+from stream.classify import ClassifyStage, load_model
+from stream.errors import Rejection
+from stream.records import Place, Record, encode
+from stream.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable
 
-    Score = Callable[[Sequence[str]], Any]
+Score = Callable[[Sequence[Any]], Any]
 
 TEXTS = 256
 BATCHES = (1, 32, 256)
@@ -59,13 +67,13 @@ def corpus_texts(paths: Iterable[Path], lang: str) -> list[str]:
     return random.Random(lang).sample(fitting, min(TEXTS, len(fitting)))  # noqa: S311
 
 
-def in_batches(score: Score, texts: Sequence[str], size: int) -> None:
+def in_batches(score: Score, texts: Sequence[Any], size: int) -> None:
     """Score all of `texts`."""
     for start in range(0, len(texts), size):
         score(texts[start : start + size])
 
 
-def cost(ways: dict[str, Score], texts: Sequence[str], size: int) -> dict[str, float]:
+def cost(ways: dict[str, Score], texts: Sequence[Any], size: int) -> dict[str, float]:
     """Way -> microseconds of CPU an article."""
     least = dict.fromkeys(ways, float("inf"))
     for _ in range(ROUNDS):
@@ -103,6 +111,37 @@ def explained(reference: Reference) -> Score:
             explain(text, X[row], names, reference.weight[:, best] - reference.weight[:, second])
 
     return score
+
+
+def whole_path(lang: str, texts: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of `ajil classify` and of the classify agent, without Kafka: bytes in, bytes out."""
+    settings = Settings()
+    stage = ClassifyStage(load_model(settings), settings)
+    now = datetime.now(UTC)
+    records = [
+        Record(
+            Place("bench", 0, at),
+            now,
+            None,
+            json.dumps({"title": text[:60], "body": text}, ensure_ascii=False).encode(),
+            [],
+        )
+        for at, text in enumerate(texts)
+    ]
+
+    def classify(batch: Sequence[Record]) -> list[bytes]:
+        return [encode(result) for result in stage.results(batch) if not isinstance(result, Rejection)]
+
+    return [
+        {
+            "lang": lang,
+            "work": "decode, classify, encode",
+            "batch": size,
+            "way": "ajil classify",
+            "microseconds": round(cost({"": classify}, records, size)[""], 1),
+        }
+        for size in (1, 64)
+    ]
 
 
 def measure(lang: str, bundle: Bundle, texts: Sequence[str]) -> list[dict[str, Any]]:
@@ -155,10 +194,10 @@ def main(data: tuple[Path, ...], output: Path | None) -> None:
         if not texts:
             print(f"{lang:5}no texts of 200 to 300 words")
             continue
-        for row in measure(lang, bundle, texts):
+        for row in [*measure(lang, bundle, texts), *whole_path(lang, texts)]:
             rows.append(row)
             cells = f"{row['lang']:5}{row['work']:26}{row['batch']:>6}  {row['way']:14}"
-            print(f"{cells}{row.get('microseconds', ''):>9}{row['times_faster']:>8}", flush=True)
+            print(f"{cells}{row.get('microseconds', ''):>9}{row.get('times_faster', ''):>8}", flush=True)
     if output:
         output.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 

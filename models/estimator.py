@@ -66,11 +66,9 @@ class Blend(ClassifierMixin, BaseEstimator):
         return np.asarray(self.classes_[self.decision_function(X).argmax(axis=1)])
 
 
-def vectorizer(max_features: int = 200_000, min_df: int = 2) -> TfidfVectorizer:
-    """Sublinear TF-IDF over `models.text.terms`; larger vocabularies than 200,000 terms gained nothing."""
-    return TfidfVectorizer(
-        analyzer=terms, min_df=min_df, max_features=max_features, sublinear_tf=True, dtype=np.float32
-    )
+def vectorizer() -> TfidfVectorizer:
+    """Sublinear TF-IDF over `models.text.terms`, with no vocabulary yet."""
+    return TfidfVectorizer(analyzer=terms, sublinear_tf=True, dtype=np.float32)
 
 
 def pipeline(tfidf: TfidfVectorizer, linear: Blend) -> Pipeline:

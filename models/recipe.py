@@ -11,7 +11,7 @@ class Recipe(NamedTuple):
     """The numbers are the best found on outlets left out of training (docs/model.md has the table)."""
 
     stemming: bool = True
-    """Light stemming of Arabic words (`models.text.stem`)."""
+    """Light stemming (`models.text.stem`)."""
 
     balance: bool = True
     """Equal mass for each label and, within a label, for each outlet."""

@@ -38,6 +38,7 @@ _ZEROS = np.full(5, ord("0"), dtype=np.uint32)
 _LETTERS = "اهتبكفلنوي"  # the letters of affixes are kinds 1 to 10, every other character is 0
 _PREFIXES = ("وال", "بال", "كال", "فال", "ولل", "ال", "لل")
 _SUFFIXES = ("ها", "ان", "ات", "ون", "ين", "يه", "ه", "ي")
+_NO_PLURAL = np.array([ord(letter) for letter in "sui"], dtype=np.uint32)  # before a final s
 _KIND = np.zeros(0x700, dtype=np.uint16)
 _KIND[[ord(letter) for letter in _LETTERS]] = np.arange(1, len(_LETTERS) + 1)
 
@@ -279,6 +280,8 @@ def _stems(codes: Codes, start: Positions, end: Positions) -> tuple[Positions, P
             stop[drop] -= len(suffix)
             two[drop] = kinds[stop[drop] - 1] | kinds[stop[drop] - 2] << 4
         start[arabic], end[arabic] = begin, stop
+    plural = np.flatnonzero((codes[end - 1] == ord("s")) & (end - start > 3) & ((first < 0x620) | (first > 0x6FF)))
+    end[plural] -= ~np.isin(codes[end[plural] - 2], _NO_PLURAL)
     return start, np.minimum(end, start + _WORD_CHARS)
 
 

@@ -70,7 +70,6 @@ typedef struct {
 } Feature;
 
 typedef struct {
-    void *memory;
     uint32_t *letters;
     Word *words;
     Pair *pairs;
@@ -144,6 +143,12 @@ INLINE size_t without_suffixes(const uint32_t *word, size_t length) {
     return length;
 }
 
+INLINE int is_plural(const uint32_t *word, size_t length) {
+    if (length <= 3 || word[length - 1] != 's') return 0;
+    uint32_t before = word[length - 2];
+    return before != 's' && before != 'u' && before != 'i';
+}
+
 INLINE size_t stem(uint32_t **word, size_t length, int digits) {
     if (digits) {
         length = length < ZEROS ? length : ZEROS;
@@ -154,6 +159,8 @@ INLINE size_t stem(uint32_t **word, size_t length, int digits) {
         size_t prefix = without_prefix(*word, length);
         *word += prefix;
         length = without_suffixes(*word, length - prefix);
+    } else if (is_plural(*word, length)) {
+        length--;
     }
     return length < WORD_CHARS ? length : WORD_CHARS;
 }
@@ -397,20 +404,26 @@ static size_t words_of(const Model *model, const Scratch *scratch, Text text) {
 static int allocate(Scratch *scratch, size_t length, size_t mark_length, size_t classes) {
     size_t words = length / 2 + 1, features = 2 * words + mark_length, seen = 8;
     while (seen < 2 * features) seen *= 2;
-    size_t sizes[6] = {(length + mark_length) * sizeof(uint32_t), words * sizeof(Word), words * sizeof(Pair),
-                       features * sizeof(Feature), seen * sizeof(uint32_t), (classes + 3) / 4 * 4 * sizeof(double)};
-    size_t offsets[6], total = 0;
-    for (int i = 0; i < 6; i++) offsets[i] = total, total += (sizes[i] + 63) / 64 * 64;
-    char *memory = PyMem_RawMalloc(total);
-    if (memory == NULL) return -1;
-    scratch->memory = memory;
-    scratch->letters = (uint32_t *)(memory + offsets[0]);
-    scratch->words = (Word *)(memory + offsets[1]);
-    scratch->pairs = (Pair *)(memory + offsets[2]);
-    scratch->features = (Feature *)(memory + offsets[3]);
-    scratch->seen = (uint32_t *)(memory + offsets[4]);
-    scratch->sums = (double *)(memory + offsets[5]);
-    return 0;
+    /* One by one, so that AddressSanitizer sees where each ends. */
+    scratch->letters = PyMem_RawMalloc((length + mark_length) * sizeof(uint32_t));
+    scratch->words = PyMem_RawMalloc(words * sizeof(Word));
+    scratch->pairs = PyMem_RawMalloc(words * sizeof(Pair));
+    scratch->features = PyMem_RawMalloc(features * sizeof(Feature));
+    scratch->seen = PyMem_RawMalloc(seen * sizeof(uint32_t));
+    scratch->sums = PyMem_RawMalloc((classes + 3) / 4 * 4 * sizeof(double));
+    return scratch->letters != NULL && scratch->words != NULL && scratch->pairs != NULL &&
+                   scratch->features != NULL && scratch->seen != NULL && scratch->sums != NULL
+               ? 0
+               : -1;
+}
+
+static void release(Scratch *scratch) {
+    PyMem_RawFree(scratch->letters);
+    PyMem_RawFree(scratch->words);
+    PyMem_RawFree(scratch->pairs);
+    PyMem_RawFree(scratch->features);
+    PyMem_RawFree(scratch->seen);
+    PyMem_RawFree(scratch->sums);
 }
 
 /* Texts and marks are tuples of str. */
@@ -531,7 +544,7 @@ static PyObject *score(Model *model, PyObject *args) {
         else PyList_SET_ITEM(result, (Py_ssize_t)i, terms);
     }
 done:
-    PyMem_RawFree(scratch.memory);
+    release(&scratch);
     PyMem_Free(all);
     PyMem_Free(shown);
     PyMem_Free(found);

@@ -36,12 +36,13 @@ SENTENCES = [
     "The central bank kept its interest rate at 4.5 percent for the 3rd month of 2026, its governor said.",
     "Le gouvernement a présenté hier son budget à l'Assemblée ; les élus de l'opposition s'y opposent.",
     "Ο Σίσυφος ἐν ᾅδῃ, İstanbul'da ΣΊΣΥΦΟΣ ǅungla ﬁne ﷺ ① ⑴ ❶ x² ½ Ⅷ 𝟙𝟚 १२ 一二三 漢字 ひらがな 한국어 עברית",
-    "the rate the rate the rate of the bank of the bank",
+    "the rate the rate the rate of the bank of the banks, whose boss's basis is a bonus; gas gass s ss sss ssss",
     "0 00 000 0000 00000 000000 1 12 123 1234 12345 123456 1234567 1234567890123 " + "9" * 40,
     "و وا وال والد والده والدها الللل لللل بالات كالون يهيه هاهانات انانانان اتاتاتات ينيهها وووووو",
     "a" * 31 + " " + "b" * 32 + " " + "c" * 33 + " " + "ال" + "م" * 40 + "ها",
+    "d" * 31 + "s " + "e" * 32 + "s " + "f" * 33 + "s المدرسs abcي والs 12345s ＲＡＴＥＳ ßſs ratés ΑΒΓs Banks",
 ]
-"""Affixes upon affixes, letters that fold to others, words at and over the longest, numbers of every class."""
+"""Affixes upon affixes, plurals, letters that fold to others, words at and over the longest, numbers of every class."""
 
 
 def marks(text: str) -> list[str]:

@@ -39,7 +39,7 @@ MARKS = st.sampled_from([chr(c) for c in (*range(0x300, 0x310), *range(0x64B, 0x
 PIECES = st.one_of(
     st.sampled_from([word for sentence in SENTENCES for word in sentence.split()]),
     st.sampled_from(SENTENCES),
-    st.text(st.sampled_from("والبكفلهانتيىةآأإؤئء٠٣0123"), max_size=14),
+    st.text(st.sampled_from("والبكفلهانتيىةآأإؤئء٠٣0123suia"), max_size=14),
     st.text(CHARACTERS, max_size=12),
     st.text(MARKS, max_size=40),
     st.sampled_from(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.classifier import Article, Classifier
-from models.text import MAX_CHARS, fold, surfaces, terms, words
+from models.text import MAX_CHARS, fold, stem, surfaces, terms, words
 from tests.models.articles import ARABIC, FURNITURE
 
 LETTERS = "ابتثجحخدذرزسشصضطظعغفقكلمنهويأإآةىءئؤ"
@@ -65,6 +65,16 @@ def test_surfaces_are_the_words_of_the_text_with_their_stems(text: str) -> None:
     stems = [term for term in terms(text) if " " not in term]
     assert [stem for _, stem in found] == stems
     assert all(surface in text for surface, _ in found)
+
+
+@pytest.mark.parametrize(("plural", "singular"), [("banks", "bank"), ("élèves", "élève"), ("prices", "price")])
+def test_a_latin_plural_reads_as_its_singular(plural: str, singular: str) -> None:
+    assert terms(plural) == terms(singular)
+
+
+@pytest.mark.parametrize("word", ["gas", "press", "virus", "crisis", "s", "المدرسs"])
+def test_a_final_s_that_is_no_plural_stays(word: str) -> None:
+    assert stem(*words(word)).endswith("s")
 
 
 def test_only_the_beginning_of_a_flood_is_read() -> None:
