@@ -59,10 +59,12 @@ class Alternative(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """`label` and `code` are None when the model abstains; `reason` then says why (low_confidence,
-    language_unsupported, too_short), and the alternatives are there all the same where there are any."""
+    """`title` and `body` are the article without its furniture. `label` and `code` are None when the model abstains;
+    `reason` then says why (low_confidence, language_unsupported, too_short), and the alternatives are there all the
+    same where there are any."""
 
     title: str | None
+    body: str
     lang: str
     section: str | None
     label: str | None
@@ -102,6 +104,15 @@ class Classifier:
     def labels(self, lang: str) -> list[str]:
         """The labels of a language's model; raises KeyError for a language without one."""
         return self._languages[lang].labels
+
+    def key_terms(self, title: str | None, body: str, lang: str) -> Sequence[tuple[str, str, float, float]]:
+        """The terms that tell an article's event: `models.keyterms.KeyTerm` or its like, those that say most first.
+
+        In a language without a model every share is 0.0.
+        """
+        own = self._models.get(lang)
+        reader = own or next(iter(self._models.values()))  # all read characters alike
+        return reader.topics.key_terms(title, body, known=own is not None)
 
     def info(self) -> dict[str, str]:
         """Language -> version of its model."""
@@ -199,7 +210,7 @@ def _breaking(
 
 def _unsupported(lang: str, page: Page, breaking: Breaking) -> Verdict:
     reason = "too_short" if lang == UNKNOWN and not says_something(page.text) else "language_unsupported"
-    return Verdict(page.title, lang, page.section, None, None, 0.0, reason, [], [], breaking, "", "")
+    return Verdict(page.title, page.body, lang, page.section, None, None, 0.0, reason, [], [], breaking, "", "")
 
 
 def _verdict(
@@ -223,6 +234,7 @@ def _verdict(
         reason = "low_confidence"
     return Verdict(
         title=page.title,
+        body=page.body,
         lang=lang,
         section=page.section,
         label=None if reason else label,

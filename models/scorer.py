@@ -1,4 +1,4 @@
-"""A served linear model: texts in, decision values and the terms behind them out.
+"""A served linear model: texts in, decision values and the terms behind them out; and an article's key terms.
 
 There are two ways to the same numbers: the compiled kernel (`models/native`), and numpy (`models/vectorised`) where it
 is absent. Both give the decision of the scikit-learn pipeline in double precision to a few units in the last place.
@@ -7,13 +7,16 @@ is absent. Both give the decision of the scikit-learn pipeline in double precisi
 from __future__ import annotations
 
 import mmap
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
 from models.arrays import Arrays, ArraysError, unpack
 from models.explain import MOST, Term
+from models.keyterms import MOST_TERMS, key_terms, share_terms
 from models.text import MAX_CHARS
+from models.vocabulary import word_shares
 
 try:
     from models.native import kernel
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from models.keyterms import KeyTerm
 
 __all__ = ["NATIVE", "Scorer", "Scores"]
 
@@ -83,6 +88,22 @@ class Scorer:
         counts = np.empty((n, 2), dtype=np.int64)
         explanation = self._model.score(tuple(texts), _joined(marks, n), decision, counts, MOST if explain else 0, Term)
         return Scores(decision, counts[:, 0], counts[:, 1], explanation)
+
+    def key_terms(
+        self, title: str | None, body: str, *, known: bool = True
+    ) -> list[KeyTerm] | list[tuple[str, str, float, float]]:
+        """The terms of an article that say most, as `models.keyterms` defines them; from the kernel as plain tuples.
+
+        Without `known`, as for an article in another language, every share is 0.0.
+        """
+        if self.native:
+            return self._model.key_terms(title or "", body, MOST_TERMS, known)
+        return key_terms(title, body, self._shares if known else {})
+
+    @cached_property
+    def _shares(self) -> dict[str, float]:
+        """Made for the first article: the kernel reads the shares from the arrays."""
+        return share_terms(word_shares(self.arrays))
 
 
 def _vectorised(arrays: Arrays) -> Any:

@@ -9,7 +9,21 @@ import msgspec
 import structlog
 
 from stream.caution import MAX_DEATHS
-from stream.records import Alert, Output, Place, Record, Signal, Story, cloudevent_headers, encode, read
+from stream.records import (
+    Alert,
+    Headers,
+    Output,
+    Place,
+    Record,
+    Signal,
+    Story,
+    Withdrawal,
+    cloudevent_headers,
+    encode,
+    header,
+    read,
+    read_signal,
+)
 from stream.stories import Stories
 
 if TYPE_CHECKING:
@@ -18,6 +32,7 @@ if TYPE_CHECKING:
     from confluent_kafka import Message
 
     from stream.settings import Settings
+    from stream.stories import Limit, Told
 
 __all__ = ["AlertStage", "Announced"]
 
@@ -25,7 +40,10 @@ log = structlog.get_logger(__name__)
 
 
 class Announced(NamedTuple):
+    """What a batch brought; `held_back` has the limit in the way of each alert that was not sent."""
+
     alerts: list[Alert]
+    held_back: list[Limit]
     outputs: list[Output]
 
 
@@ -39,44 +57,61 @@ class AlertStage:
     def __init__(self, settings: Settings, clock: Callable[[], datetime] = _now) -> None:
         self._settings = settings
         self._clock = clock
-        self._stories = Stories()
+        self._stories = Stories(settings)
+
+    def __len__(self) -> int:
+        """Open stories in memory."""
+        return len(self._stories)
 
     def restore(self, messages: Iterable[Message]) -> None:
         """Forget everything, and take back the stories that were published, in the order of their topic."""
-        stories = []
+        stories: dict[str, Story] = {}
         for message in messages:
             if message.value() is not None:
                 try:
-                    stories.append(read(message.value(), Story))
+                    story = read(message.value(), Story)
+                    stories[story.story_id] = story
                 except msgspec.DecodeError as error:
                     place = Place(message.topic(), message.partition(), message.offset())
                     log.error("not a story; passed over", place=place._asdict(), error=str(error))
-        self._stories = Stories()
-        self._stories.restore(sorted(stories, key=lambda story: story.updated_at))
+        self._stories.restore(stories.values())
         log.info("stories restored", read=len(stories), kept=len(self._stories))
 
     def __call__(self, records: Sequence[Record]) -> Announced:
-        alerts: list[Alert] = []
-        outputs: list[Output] = []
+        """What a batch changes; an empty one, what time alone does."""
+        announced = Announced([], [], [])
+        if not records:
+            self._publish(self._stories.tick(self._clock()), "", (), announced)
         for record in records:
             if record.deaths >= MAX_DEATHS:
                 log.error("a signal that kills the worker; passed over", place=record.place._asdict())
                 continue
             try:
-                signal = read(record.value or b"", Signal)
+                signal = read_signal(record.value or b"")
             except msgspec.DecodeError as error:
                 # Only Ajil writes this topic. What a stranger put there holds no article that could be lost.
                 log.error("not a signal; passed over", place=record.place._asdict(), error=str(error))
                 continue
-            told = self._stories.tell(signal, self._clock())
-            if told is None:
-                continue
+            if isinstance(signal, Withdrawal):
+                told, event = self._stories.withdraw(signal, self._clock()), signal.alert_id
+            else:
+                told, event = self._tell(signal, record), signal.event_id
             traced = [(name, value) for name, value in record.headers if name.lower() == "traceparent"]
-            key = told.story.story_id.encode()
-            headers = cloudevent_headers(traced, "ajil.story", signal.event_id, told.story.updated_at)
-            outputs.append(Output(self._settings.topic_stories, key, encode(told.story), headers))
-            if told.alert is not None:
-                headers = cloudevent_headers(traced, "ajil.alert", told.alert.alert_id, told.alert.alerted_at)
-                outputs.append(Output(self._settings.topic_alerts, key, encode(told.alert), headers))
-                alerts.append(told.alert)
-        return Announced(alerts, outputs)
+            self._publish(told, event, traced, announced)
+        return announced
+
+    def _tell(self, signal: Signal, record: Record) -> Told:
+        return self._stories.tell(signal, self._clock(), header(record.headers, "traceparent"))
+
+    def _publish(self, told: Told, event: str, traced: Headers, announced: Announced) -> None:
+        for story in told.stories.values():
+            headers = cloudevent_headers(traced, "ajil.story", event or story.story_id, story.updated_at)
+            key = story.story_id.encode()
+            announced.outputs.append(Output(self._settings.topic_stories, key, encode(story), headers))
+        for alert in told.alerts:
+            name = f"{alert.alert_id}/{alert.revision}"
+            headers = cloudevent_headers(traced, f"ajil.alert.{alert.kind}", name, alert.alerted_at)
+            key = (alert.story_id or alert.alert_id).encode()
+            announced.outputs.append(Output(self._settings.topic_alerts, key, encode(alert), headers))
+        announced.alerts.extend(told.alerts)
+        announced.held_back.extend(told.held_back)

@@ -15,6 +15,7 @@ from mode.supervisors import CrashingSupervisor
 from stream.alerts import AlertStage
 from stream.classify import ClassifyStage, Model
 from stream.errors import Rejection
+from stream.feedback import FeedbackStage
 from stream.health import HealthServer
 from stream.kafka import messages
 from stream.settings import AGENTS
@@ -33,6 +34,9 @@ __all__ = ["App", "build_app"]
 
 MAX_LOGGED = 10
 """Rejected records of one batch that are logged one by one; the rest is counted."""
+
+TICK_SECONDS = 1.0
+"""How often a quiet alerts agent looks for what time alone brings: summaries, stories that are over."""
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +78,7 @@ def build_app(settings: Settings, model: Model | None, metrics: Metrics, agents:
         web_enabled=False,
     )
     stop = Stop(settings.stop_deadline)
-    wire = {"classify": _wire_classify, "alerts": _wire_alerts}
+    wire = {"classify": _wire_classify, "alerts": _wire_alerts, "feedback": _wire_feedback}
     app.sources = [wire[name](app, settings, model, metrics, stop) for name in agents]
     app.health = HealthServer(settings, metrics, app.sources)
     return app
@@ -85,7 +89,7 @@ def _wire_classify(app: App, settings: Settings, model: Model | None, metrics: M
     source = Source(
         app,
         "classify",
-        topic=settings.topic_raw,
+        topics=[settings.topic_raw],
         group=settings.group,
         outputs=[settings.topic_enriched, settings.topic_rejected, settings.topic_signals],
         transactional=settings.delivery == "exactly_once",
@@ -126,11 +130,12 @@ def _wire_alerts(app: App, settings: Settings, _: Any, metrics: Metrics, stop: S
     source = Source(
         app,
         "alerts",
-        topic=settings.topic_signals,
+        topics=[settings.topic_signals],
         group=f"{settings.group}.alerts",
         outputs=[settings.topic_stories, settings.topic_alerts],
         # Stories in memory and stories on the topic must never disagree: an alert could be sent twice.
         transactional=True,
+        tick=TICK_SECONDS,
         settings=settings,
         metrics=metrics,
         stop=stop,
@@ -145,6 +150,30 @@ def _wire_alerts(app: App, settings: Settings, _: Any, metrics: Metrics, stop: S
         async for batch in batches:
             with metrics.stage.labels("alerts", "place").time():
                 told = await asyncio.to_thread(stage, batch.records)
-            batch.publish(told.outputs, partial(metrics.alerted, told.alerts))
+            batch.publish(told.outputs, partial(metrics.alerted, told.alerts, told.held_back, len(stage)))
+
+    return source
+
+
+def _wire_feedback(app: App, settings: Settings, _: Any, metrics: Metrics, stop: Stop) -> Source:
+    stage = FeedbackStage(settings)
+    source = Source(
+        app,
+        "feedback",
+        topics=[settings.topic_feedback],
+        group=f"{settings.group}.feedback",
+        outputs=[settings.topic_signals],
+        transactional=False,
+        settings=settings,
+        metrics=metrics,
+        stop=stop,
+    )
+    source.essential = False  # articles and alerts flow without it
+
+    @app.agent(source.channel, name="feedback")
+    async def feedback(batches: AsyncIterator[RecordBatch]) -> None:
+        async for batch in batches:
+            heard = stage(batch.records)
+            batch.publish(heard.outputs, partial(metrics.heard, heard.results))
 
     return source

@@ -14,6 +14,7 @@ from stream.caution import MAX_DEATHS
 from stream.decode import decode
 from stream.errors import Reason, Rejection, SettingError
 from stream.records import (
+    TAKEN_BACK,
     Alternative,
     Breaking,
     EnrichedArticle,
@@ -31,6 +32,7 @@ from stream.records import (
     first_ingested_at,
     rejected_headers,
 )
+from stream.stories.features import story_terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,6 +49,11 @@ Result = EnrichedArticle | Rejection
 
 class Model(Protocol):
     """What the stage asks of a model; `models.classifier.Classifier` is one."""
+
+    @property
+    def languages(self) -> Sequence[str]: ...
+
+    def key_terms(self, title: str | None, body: str, lang: str) -> Sequence[tuple[str, str, float, float]]: ...
 
     def classify(self, articles: Sequence[Article]) -> list[Verdict]: ...
 
@@ -88,11 +95,12 @@ class ClassifyStage:
     def __call__(self, records: Sequence[Record]) -> Classified:
         results: list[Result] = []
         outputs: list[Output] = []
-        for record, result in zip(records, self.results(records), strict=True):
+        for record, (result, verdict) in zip(records, self._judge(records), strict=True):
             published: list[Output] = []
             if isinstance(result, EnrichedArticle):
+                assert verdict is not None
                 try:
-                    published = self._publish(record, result)
+                    published = self._publish(record, result, verdict)
                     result = self._fitting(result, published)
                 except Exception as error:
                     result = _internal(error, "encode")
@@ -104,6 +112,9 @@ class ClassifyStage:
 
     def results(self, records: Sequence[Record]) -> list[Result]:
         """One enriched article or rejection for each record."""
+        return [result for result, _ in self._judge(records)]
+
+    def _judge(self, records: Sequence[Record]) -> list[tuple[Result, Verdict | None]]:
         decoded = [self._decode(record) for record in records]
         articles = [
             (at, _article(record, raw))
@@ -112,14 +123,14 @@ class ClassifyStage:
         ]
         verdicts = dict(zip([at for at, _ in articles], self._verdicts([a for _, a in articles]), strict=True))
         now = self._clock()
-        results: list[Result] = []
+        results: list[tuple[Result, Verdict | None]] = []
         for at, (record, raw) in enumerate(zip(records, decoded, strict=True)):
             answer = raw if isinstance(raw, Rejection) else verdicts[at]
             if isinstance(raw, RawArticle) and isinstance(answer, Verdict):
-                results.append(_enriched(record, raw, answer, now))
+                results.append((_enriched(record, raw, answer, now), answer))
             else:
                 assert isinstance(answer, Rejection)
-                results.append(answer)
+                results.append((answer, None))
         return results
 
     def _decode(self, record: Record) -> RawArticle | Rejection:
@@ -146,7 +157,7 @@ class ClassifyStage:
                 return [Rejection(Reason.MODEL_ERROR, f"the model raised {type(error).__name__}", stage="classify")]
         return [verdict for article in articles for verdict in self._verdicts([article])]
 
-    def _publish(self, record: Record, article: EnrichedArticle) -> list[Output]:
+    def _publish(self, record: Record, article: EnrichedArticle, verdict: Verdict) -> list[Output]:
         key = record.key if record.key is not None else article.id.encode()
         event, time = article.event_id, article.enriched_at
         signal = Signal(
@@ -160,18 +171,23 @@ class ClassifyStage:
             ingested_at=article.ingested_at,
             topic=article.topic.label,
             breaking=article.breaking,
+            pubstatus=article.pubstatus,
+            version=article.version,
+            terms=story_terms(self._model.key_terms(verdict.title, verdict.body, article.lang)),
         )
         headers = cloudevent_headers(record.headers, "ajil.article.enriched", event, time)
         traced = [(name, value) for name, value in record.headers if name.lower() == "traceparent"]
+        told, about = encode(signal), cloudevent_headers(traced, "ajil.signal", event, time)
         return [
             Output(self._settings.topic_enriched, key, encode(article), headers),
-            Output(
-                self._settings.topic_signals,
-                article.lang.encode(),
-                encode(signal),
-                cloudevent_headers(traced, "ajil.signal", event, time),
-            ),
+            *(Output(self._settings.topic_signals, lang.encode(), told, about) for lang in self._languages(article)),
         ]
+
+    def _languages(self, article: EnrichedArticle) -> list[str]:
+        """Where its story may be: the notice that takes an article back need not be in the article's language."""
+        if article.pubstatus not in TAKEN_BACK:
+            return [article.lang]
+        return sorted({article.lang, *self._model.languages})
 
     def _fitting(self, article: EnrichedArticle, outputs: list[Output]) -> Result:
         size = max(output.size for output in outputs)
@@ -226,7 +242,7 @@ def _enriched(record: Record, raw: RawArticle, verdict: Verdict, now: datetime) 
             [Alternative(label, round(confidence, 6)) for label, confidence in verdict.alternatives],
         ),
         breaking=Breaking(
-            verdict.breaking.flag,
+            verdict.breaking.flag and raw.pubstatus not in TAKEN_BACK,
             round(verdict.breaking.score, 6),
             list(verdict.breaking.reasons),
             cast("Freshness", verdict.breaking.freshness),

@@ -19,8 +19,12 @@ __all__ = ["main"]
 COMMANDS = {
     "demo": "Watch Ajil work: an embedded broker, a worker and articles to feed it.",
     "worker": "Run the agents: raw articles in, enriched records, rejections and alerts out.",
+    "gateway": "Serve HTTP: articles in, alerts, stories and the live page out.",
+    "subscriptions": "Check the subscriptions file, or deliver again what a destination did not take.",
     "classify": "Classify articles from a file or standard input, without Kafka.",
+    "stories": "File articles from a file or standard input under stories, without Kafka.",
     "produce": "Send articles from files or standard input to the raw topic.",
+    "feed": "Read RSS and Atom feeds and send their entries to the raw topic.",
     "tail": "Print what comes onto a topic.",
     "replay": "Send rejected records back to the topic they came from.",
     "lag": "Show how far the agents are behind.",

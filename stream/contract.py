@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from stream.records import SCHEMA_VERSION, Alert, EnrichedArticle, Signal, Story
+from stream.records import SCHEMA_VERSION, TAKEN_BACK, Alert, EnrichedArticle, Feedback, Signal, Story, Withdrawal
 from stream.settings import Settings
 
 __all__ = ["document"]
@@ -41,7 +41,7 @@ _FIELDS: dict[str, dict[str, Any]] = {
     "lang": {"description": "BCP 47; a hint, the text decides." + _HINT},
     "section": {"description": "The outlet's own section." + _HINT},
     "urgency": {"description": "IPTC urgency, 1 (flash) to 8; 1 and 2 are breaking." + _HINT},
-    "pubstatus": {"description": "IPTC ninjs: usable, withheld or canceled." + _HINT},
+    "pubstatus": {"description": "IPTC ninjs: usable, withheld or canceled; the last two retract." + _HINT},
     "version": {"description": "IPTC ninjs: a string or a whole number." + _HINT},
 }
 
@@ -51,29 +51,35 @@ def _raw_article() -> dict[str, Any]:
         {"required": [name], "properties": {name: {"type": "string", "pattern": r"\S"}}}
         for name in ("title", "body", "text", "html")
     ]
+    taken_back = {"required": ["id", "pubstatus"], "properties": {"pubstatus": {"enum": sorted(TAKEN_BACK)}}}
     return {
         "title": "RawArticle",
-        "description": "One article. One of title, body, text and html has text; unknown fields are passed over.",
+        "description": "One article. One of title, body, text and html has text, "
+        "unless the article of that id is taken back; unknown fields are passed over.",
         "type": "object",
         "properties": _FIELDS,
-        "anyOf": some_text,
+        "anyOf": [*some_text, taken_back],
     }
 
 
 def document() -> dict[str, Any]:
     """The AsyncAPI document, as JSON types. Channels have the default topic names."""
-    outputs = {
-        "topic_enriched": (EnrichedArticle, "The producer's key, or the article's id."),
-        "topic_signals": (Signal, "The language."),
-        "topic_stories": (Story, "The story_id. The topic is compacted: the newest record of a key holds."),
-        "topic_alerts": (Alert, "The story_id."),
+    written: dict[str, tuple[list[type[msgspec.Struct]], str]] = {
+        "topic_enriched": ([EnrichedArticle], "The producer's key, or the article's id."),
+        "topic_signals": ([Signal, Withdrawal], "The language."),
+        "topic_stories": ([Story], "The story_id. The topic is compacted: the newest record of a key holds."),
+        "topic_alerts": ([Alert], "The story_id; a summary has its alert_id."),
+        "topic_feedback": ([Feedback], "Any key; what is said of one article or alert shares one, to keep its order."),
     }
-    records = [record for record, _ in outputs.values()]
+    records = [record for of_topic, _ in written.values() for record in of_topic]
     _, schemas = msgspec.json.schema_components(records, ref_template="#/components/schemas/{name}")
     names = Settings()
     channels = {
         "raw": _channel(names.topic_raw, "Articles as producers send them.", ["RawArticle", "Page"]),
         "rejected": _channel(names.topic_rejected, "Records that are no articles, byte for byte.", ["Rejected"]),
+        "undelivered": _channel(
+            names.topic_undelivered, "Alerts that a destination did not take, byte for byte; why in headers.", ["Alert"]
+        ),
     }
     messages: dict[str, Any] = {
         "RawArticle": _message("RawArticle", "Any key; one article's versions share one, to keep their order."),
@@ -90,10 +96,12 @@ def document() -> dict[str, Any]:
             "payload": {},
         },
     }
-    for setting, (record, key) in outputs.items():
-        name = setting.removeprefix("topic_")
-        channels[name] = _channel(getattr(names, setting), f"{record.__name__} records.", [record.__name__])
-        messages[record.__name__] = _message(record.__name__, key)
+    for setting, (of_topic, key) in written.items():
+        kinds = [record.__name__ for record in of_topic]
+        told = f"{' and '.join(kinds)} records."
+        channels[setting.removeprefix("topic_")] = _channel(getattr(names, setting), told, kinds)
+        messages |= {kind: _message(kind, key) for kind in kinds}
+    received = {"raw", "feedback"}
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -105,11 +113,9 @@ def document() -> dict[str, Any]:
         "defaultContentType": "application/json",
         "channels": channels,
         "operations": {
-            f"{'receive' if name == 'raw' else 'send'}_{name}": {
-                "action": "receive" if name == "raw" else "send",
-                "channel": {"$ref": f"#/channels/{name}"},
-            }
+            f"{action}_{name}": {"action": action, "channel": {"$ref": f"#/channels/{name}"}}
             for name in channels
+            for action in ("receive" if name in received else "send",)
         },
         "components": {
             "messages": messages,

@@ -21,7 +21,7 @@ import msgspec
 
 from stream import pages
 from stream.errors import Reason, Rejection
-from stream.records import SCHEMA_VERSION, Headers, RawArticle, article_id
+from stream.records import SCHEMA_VERSION, TAKEN_BACK, Headers, RawArticle, article_id
 
 __all__ = ["decode"]
 
@@ -169,9 +169,11 @@ def _article(wire: _Wire) -> RawArticle:
     if body is not None and pages.is_markup(body):
         body = pages.strip_markup(body)
     title = wire.title if _filled(wire.title) else None
-    if title is None and not _filled(body):
-        raise Rejection(Reason.NO_TEXT, "title, body, text and html are all missing or empty")
     id_ = str(wire.id).strip() if wire.id is not None else ""
+    pubstatus = _pubstatus(wire.pubstatus)
+    # To take an article back, its id is enough.
+    if title is None and not _filled(body) and not (id_ and pubstatus in TAKEN_BACK):
+        raise Rejection(Reason.NO_TEXT, "title, body, text and html are all missing or empty")
     if len(id_) > MAX_ID:
         raise Rejection(Reason.INVALID_FIELD, f"id has {len(id_)} characters; {MAX_ID} are allowed")
     return RawArticle(
@@ -184,7 +186,7 @@ def _article(wire: _Wire) -> RawArticle:
         lang=_language(wire.lang),
         section=_short(wire.section),
         urgency=_whole(wire.urgency),
-        pubstatus=_short(wire.pubstatus),
+        pubstatus=pubstatus,
         version=_short(str(wire.version) if type(wire.version) is int else wire.version),
     )
 
@@ -195,6 +197,16 @@ def _filled(text: str | None) -> bool:
 
 def _short(hint: Any) -> str | None:
     return hint.strip()[:200] or None if isinstance(hint, str) else None
+
+
+def _pubstatus(hint: Any) -> str | None:
+    """One of IPTC's words, however it is spelt.
+
+    >>> _pubstatus("Cancelled"), _pubstatus("usable")
+    ('canceled', 'usable')
+    """
+    told = (_short(hint) or "").lower()
+    return "canceled" if told == "cancelled" else told or None
 
 
 def _language(hint: Any) -> str | None:

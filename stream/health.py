@@ -71,7 +71,8 @@ class HealthServer(Service):
         return _answer({source.agent: source.idle_seconds <= limit for source in self._sources})
 
     async def _serve_ready(self, _: web.Request) -> web.Response:
-        return _answer({source.agent: source.ready for source in self._sources})
+        essential = [source for source in self._sources if source.essential]
+        return _answer({source.agent: source.ready for source in essential or self._sources})
 
 
 def _bind(settings: Settings) -> socket.socket:

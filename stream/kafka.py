@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 from datetime import UTC, datetime
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka import KafkaError as ClientError
-from confluent_kafka.admin import AdminClient, ClusterMetadata
+from confluent_kafka.admin import AdminClient, ClusterMetadata, OffsetSpec
 
 from stream.errors import BrokerUnreachable, KafkaError, TopicMissing
 from stream.records import Place, Record
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "as_record",
+    "asyncio_config",
     "client_config",
     "consumer_config",
     "explain",
@@ -37,7 +39,14 @@ __all__ = [
     "producer_config",
     "read_headers",
     "require_topics",
+    "transaction_config",
 ]
+
+TRANSACTION_SECONDS = 15
+"""A frozen worker's open transaction holds up read_committed readers for so long, and for the 10 s in which a broker
+looks for such ones by default. That is well within the session timeout of 45 s: when others get the worker's
+partitions, nothing is left to wait for. A batch of the 24 MB that a consumer fetches ahead fits in at 2 MB/s; on a
+slower network `TransactionalPublisher` takes more time."""
 
 # Read errors that pass by themselves, or do not matter to a reader without a group.
 # (`KafkaError.retriable` says no to all: the client builds it from a bare code.)
@@ -86,6 +95,26 @@ def client_config(settings: Settings) -> dict[str, Any]:
     return config
 
 
+def asyncio_config(settings: Settings) -> dict[str, Any]:
+    """What every aiokafka client of ours is given: addresses and security."""
+    config: dict[str, Any] = {
+        "bootstrap_servers": settings.brokers.split(","),
+        "client_id": "ajil",
+        "security_protocol": settings.security_protocol.upper(),
+    }
+    if settings.security_protocol.startswith("sasl"):
+        config |= {
+            "sasl_mechanism": settings.sasl_mechanism,
+            "sasl_plain_username": settings.sasl_username,
+            "sasl_plain_password": settings.sasl_password,
+        }
+    if settings.security_protocol.endswith("ssl"):
+        config["ssl_context"] = context = ssl.create_default_context(cafile=settings.ssl_ca_file)
+        if settings.ssl_certificate_file is not None:
+            context.load_cert_chain(settings.ssl_certificate_file, settings.ssl_key_file, settings.ssl_key_password)
+    return config
+
+
 def consumer_config(settings: Settings, group: str) -> dict[str, Any]:
     """For a member of `group` that commits by itself, after delivery."""
     config = client_config(settings) | {
@@ -127,10 +156,23 @@ def producer_config(settings: Settings) -> dict[str, Any]:
         "linger.ms": 5,
         # No time-out: a record waits for its broker, and the batch it belongs to is not committed meanwhile.
         "message.timeout.ms": 0,
+        "queue.buffering.max.kbytes": 4 * settings.max_record_bytes // 1024,
         # A rejected record is the raw one plus headers.
         "message.max.bytes": settings.max_record_bytes * 4 // 3 + 65536,
         # The Java client's, so that a key lands where any other producer would put it.
         "partitioner": "murmur2_random",
+    }
+
+
+def transaction_config(name: str, seconds: int) -> dict[str, Any]:
+    """For a producer in transactions, on top of `producer_config`; `name` is its alone, and outlives the process."""
+    return {
+        "transactional.id": name,
+        "transaction.timeout.ms": seconds * 1000,
+        "message.timeout.ms": seconds * 1000,  # librdkafka wants it no longer than the transaction
+        # A broker that is still at the end of the last transaction refuses the next one for a millisecond or two.
+        # librdkafka waits 100 ms by default; each wait is twice the one before.
+        "retry.backoff.ms": 2,
     }
 
 
@@ -168,13 +210,15 @@ def explain(error: KafkaException | ClientError | KafkaError) -> str:
 def messages(
     settings: Settings, topic: str, *, from_beginning: bool, follow: bool, alive: Callable[[], None] = lambda: None
 ) -> Iterator[Message]:
-    """What lies on a topic, without a group: endlessly, or (`follow=False`) up to where it ends now.
+    """What lies on a topic, without a group: endlessly, or (`follow=False`) up to where it ends now. Where that is in a
+    transaction which has not ended, its end is waited for: what it wrote may be committed already.
 
     `alive` is called between polls; what it raises ends the reading.
 
     Raises `BrokerUnreachable`, `TopicMissing`, or `KafkaError` when Kafka refuses.
     """
-    cluster = metadata(settings)
+    admin = AdminClient(client_config(settings))
+    cluster = metadata(settings, admin=admin)
     require_topics(cluster, [topic])
     consumer = Consumer(
         client_config(settings)
@@ -183,10 +227,11 @@ def messages(
         | {"enable.partition.eof": not follow, "fetch.message.max.bytes": settings.max_record_bytes}
     )
     start = OFFSET_BEGINNING if from_beginning else OFFSET_END
-    unread = set(cluster.topics[topic].partitions)
-    consumer.assign([TopicPartition(topic, partition, start) for partition in unread])
+    places = [TopicPartition(topic, partition, start) for partition in cluster.topics[topic].partitions]
     try:
-        while follow or unread:
+        ends = {} if follow else _ends(admin, places)
+        consumer.assign(places)
+        while follow or ends:
             alive()
             message = consumer.poll(0.5)
             if message is None:
@@ -195,11 +240,22 @@ def messages(
             if error is None:
                 yield message
             elif error.code() == ClientError._PARTITION_EOF:
-                unread.discard(message.partition())
+                # In read_committed it comes at the oldest transaction that has not ended, and again behind it.
+                if message.offset() >= ends.get(message.partition(), 0):
+                    ends.pop(message.partition(), None)
             elif error.code() not in _PASSING:
                 raise KafkaError(f"cannot read {topic}: {explain(error)}")
     finally:
         consumer.close()
+
+
+def _ends(admin: AdminClient, places: list[TopicPartition]) -> dict[int, int]:
+    """Partition -> where its log ends, open transactions included: to a consumer in read_committed it ends before."""
+    asked = admin.list_offsets({place: OffsetSpec.latest() for place in places}, request_timeout=10)
+    try:
+        return {place.partition: int(found.result().offset) for place, found in asked.items()}
+    except KafkaException as error:
+        raise BrokerUnreachable(f"cannot tell where {places[0].topic} ends: {explain(error)}") from None
 
 
 # For a name that is not UTF-8 the client returns a result and leaves an exception set. Python 3.11's specialised method

@@ -22,7 +22,7 @@ from prometheus_client import (
 from stream.errors import Rejection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from stream.records import Alert, EnrichedArticle
 
@@ -69,6 +69,13 @@ class Metrics:
         self.rejected = counter("records_rejected", "Rejected records acknowledged by Kafka.", "reason")
         self.breaking = counter("articles_breaking", "Articles flagged as breaking, for each reason.", "reason")
         self.alerts = counter("alerts", "Alerts acknowledged by Kafka.", "kind")
+        self.held_back = counter(
+            "alerts_held_back",
+            "Alerts and updates that storm control has kept back, by the limit in their way.",
+            "limit",
+        )
+        self.stories = gauge("stories_open", "Stories in memory.")
+        self.feedback = counter("feedback", "Feedback records read, by what became of them.", "result")
         self.stage = histogram(
             "stage_duration_seconds", "Time of one stage for one batch.", _BATCH_SECONDS, "agent", "stage"
         )
@@ -115,7 +122,15 @@ class Metrics:
             if result.published_at is not None:
                 self.age.labels("published").observe(max(0.0, (now - result.published_at).total_seconds()))
 
-    def alerted(self, alerts: Iterable[Alert]) -> None:
-        """Count alerts that Kafka has acknowledged."""
+    def alerted(self, alerts: Iterable[Alert], held_back: Iterable[str], stories: int) -> None:
+        """Count alerts that Kafka has acknowledged, and those that were kept back."""
         for alert in alerts:
             self.alerts.labels(alert.kind).inc()
+        for limit in held_back:
+            self.held_back.labels(limit).inc()
+        self.stories.set(stories)
+
+    def heard(self, results: Mapping[str, int]) -> None:
+        """Count feedback whose withdrawals Kafka has acknowledged."""
+        for result, count in results.items():
+            self.feedback.labels(result).inc(count)

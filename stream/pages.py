@@ -102,7 +102,9 @@ def strip_markup(text: str) -> str:
 
     _check(text)
     try:
-        tree = lxml_html.fragment_fromstring(_BLOCK.sub(r"\n\g<0>\n", text), create_parent="div")
+        # Not lxml's own way to read a fragment: it fails on one with two bodies.
+        fragment = _BLOCK.sub(r"\n\g<0>\n", text)
+        tree = lxml_html.document_fromstring(f"<html><body><div>{fragment}</div></body></html>")
     except (etree.ParserError, etree.XMLSyntaxError, ValueError):
         return text
     for node in tree.xpath(".//script|.//style"):

@@ -19,6 +19,8 @@ __all__ = ["GaveUp", "Patience"]
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Seconds before what Kafka refused is tried again; each pause is twice the one before."""
+SLICE = 0.1
+"""A pause is slept in slices, so that a stop is noticed."""
 TELL_SECONDS = 10.0
 """How often one long wait is logged."""
 
@@ -35,16 +37,19 @@ class GaveUp(Exception):
 
 
 class Patience:
-    """`watch` is called whenever the thread shows that it is alive.
-
-    `deadline` returns the time (`time.monotonic`) by which a batch in hand must be done, or None."""
+    """`deadline` returns the time (`time.monotonic`) by which a batch in hand must be done, or None."""
 
     def __init__(
-        self, log: structlog.stdlib.BoundLogger, deadline: Callable[[], float | None], watch: Callable[[], None]
+        self,
+        log: structlog.stdlib.BoundLogger,
+        deadline: Callable[[], float | None],
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._log = log
         self._deadline = deadline
-        self._watch = watch
+        self._sleep = sleep
+        self.watch: Callable[[], None] = lambda: None
+        """Called whenever the thread shows that it is alive."""
         self._told: dict[str, float] = {}
         self.in_hand = False
         """Set while a batch is being published: it may be finished after a stop was asked for, until the deadline."""
@@ -56,7 +61,7 @@ class Patience:
         self.last_beat = time.monotonic()
         if doing:
             self.tell(doing, **facts)
-        self._watch()
+        self.watch()
         deadline = self._deadline()
         if deadline is not None and (not self.in_hand or self.last_beat > deadline):
             raise GaveUp(self.in_hand)
@@ -74,10 +79,9 @@ class Patience:
 
         def pause() -> None:
             nonlocal seconds
-            end = time.monotonic() + seconds
-            while (left := end - time.monotonic()) > 0:
+            for _ in range(round(seconds / SLICE)):
                 self.alive()
-                time.sleep(min(left, 0.1))
+                self._sleep(SLICE)
             seconds = min(2 * seconds, LONGEST_PAUSE)
 
         return pause

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import uuid
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError as ClientError
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaException
 
-from stream.kafka import explain, producer_config
+from stream.kafka import TRANSACTION_SECONDS, explain
 from stream.patience import GaveUp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import structlog
-    from confluent_kafka import Message
+    from confluent_kafka import Message, Producer
     from confluent_kafka import TopicPartition as ClientPartition
 
     from stream.patience import Patience
     from stream.records import Output
-    from stream.settings import Settings
 
 __all__ = ["Publisher", "TransactionalPublisher"]
 
-TRANSACTION_SECONDS = 30
-"""A killed worker's open transaction holds up read_committed readers for so long, unless its slot comes back first."""
+LONGEST_TRANSACTION = 16 * TRANSACTION_SECONDS
+"""Seconds; within the default `AJIL_MAX_POLL_INTERVAL` and the 15 minutes that a broker allows."""
 
 _TOO_LARGE = {ClientError.MSG_SIZE_TOO_LARGE, ClientError.RECORD_LIST_TOO_LARGE}
 
@@ -34,29 +33,27 @@ Refused = list[tuple["Output", ClientError]]
 
 
 class Publisher:
-    """Delivers outputs and knows it: acks=all, an idempotent producer, every delivery report looked at."""
+    """Delivers outputs and knows it: acks=all, an idempotent producer, every delivery report looked at.
+
+    `make_producer` is given the seconds that a transaction may take.
+    """
 
     def __init__(
         self,
-        settings: Settings,
+        make_producer: Callable[[int], Producer],
         patience: Patience,
         log: structlog.stdlib.BoundLogger,
         on_error: Callable[[ClientError], None],
     ) -> None:
-        self._settings = settings
+        self._make_producer = make_producer
         self._patience = patience
         self._log = log
         self._on_error = on_error
+        self._seconds = TRANSACTION_SECONDS
         self._producer = self._new_producer()
 
-    def _config(self) -> dict[str, Any]:
-        return producer_config(self._settings) | {
-            "error_cb": self._on_error,
-            "queue.buffering.max.kbytes": 4 * self._settings.max_record_bytes // 1024,
-        }
-
     def _new_producer(self) -> Producer:
-        return Producer(self._config())
+        return self._make_producer(self._seconds)
 
     def deliver(self, outputs: Sequence[Output]) -> None:
         """Send every output and return when Kafka has acknowledged each one; what it refuses is sent again, in order.
@@ -129,29 +126,8 @@ class Publisher:
 class TransactionalPublisher(Publisher):
     """Delivers outputs and commits the offsets they came from as one: readers in read_committed see both or neither.
 
-    `slot` names the worker's place among the others, and must be its alone. With a stable one, a restarted worker ends
-    its predecessor's open transaction at once; without (None), Kafka does so after `TRANSACTION_SECONDS`.
+    A batch that a slow network does not carry in the time of one transaction has twice the time when it is read again.
     """
-
-    def __init__(
-        self,
-        settings: Settings,
-        patience: Patience,
-        log: structlog.stdlib.BoundLogger,
-        on_error: Callable[[ClientError], None],
-        *,
-        group: str,
-        slot: str | None,
-    ) -> None:
-        self._id = f"{group}@{slot or uuid.uuid4().hex}"
-        super().__init__(settings, patience, log, on_error)
-
-    def _config(self) -> dict[str, Any]:
-        return super()._config() | {
-            "transactional.id": self._id,
-            "transaction.timeout.ms": TRANSACTION_SECONDS * 1000,
-            "message.timeout.ms": TRANSACTION_SECONDS * 1000,  # librdkafka wants it no longer than the transaction
-        }
 
     def _new_producer(self) -> Producer:
         producer = super()._new_producer()
@@ -166,8 +142,26 @@ class TransactionalPublisher(Publisher):
         Returns False when the transaction was aborted: nothing of it will be seen, and the batch must be read again.
         Raises `GaveUp` when the stop deadline passes before.
         """
-        waiting = dict(enumerate(outputs))
+        begun = time.monotonic()
         refused: Refused = []
+        done = self._transact(outputs, offsets, member, refused)
+        if any(error.code() == ClientError._MSG_TIMED_OUT for _, error in refused):
+            self._allow(min(2 * self._seconds, LONGEST_TRANSACTION))
+        elif done and time.monotonic() - begun < TRANSACTION_SECONDS / 2:
+            self._allow(TRANSACTION_SECONDS)
+        return done
+
+    def _allow(self, seconds: int) -> None:
+        """For the next transaction. A producer keeps the time that it was made with."""
+        if seconds != self._seconds:
+            self._seconds = seconds
+            self._log.info("changed the time that a transaction may take", seconds=seconds)
+            self._producer = self._new_producer()
+
+    def _transact(
+        self, outputs: Sequence[Output], offsets: Sequence[ClientPartition], member: object, refused: Refused
+    ) -> bool:
+        waiting = dict(enumerate(outputs))
         try:
             self._producer.begin_transaction()
             for at, output in enumerate(outputs):

@@ -23,13 +23,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SCHEMA_VERSION",
+    "TAKEN_BACK",
     "Alert",
+    "AlertKind",
     "Alternative",
     "ArticleRef",
     "Breaking",
     "EnrichedArticle",
+    "Feedback",
     "Freshness",
     "Headers",
+    "HeldBack",
     "ModelRef",
     "Output",
     "Place",
@@ -38,8 +42,11 @@ __all__ = [
     "Rejected",
     "Signal",
     "Story",
+    "StoryMemory",
+    "StoryTerm",
     "Term",
     "Topic",
+    "Withdrawal",
     "article_id",
     "cloudevent_headers",
     "encode",
@@ -47,6 +54,7 @@ __all__ = [
     "first_ingested_at",
     "header",
     "read",
+    "read_signal",
     "rejected_headers",
 ]
 
@@ -62,6 +70,9 @@ INGESTED_AT = "ajil.ingested-at"
 OWN_HEADERS = frozenset({EVENT_ID, ATTEMPTS, INGESTED_AT})
 ERRORS = "__connect.errors."  # the names that Kafka Connect gave dead letters, so that its tools read ours
 
+
+TAKEN_BACK = frozenset({"canceled", "withheld"})
+"""IPTC's pubstatus of an article that must not be used any longer, or not yet."""
 
 Freshness = Literal["fresh", "stale", "unknown"]
 
@@ -179,8 +190,18 @@ class EnrichedArticle(msgspec.Struct, frozen=True, kw_only=True):
     model: ModelRef
 
 
-class Signal(msgspec.Struct, frozen=True, kw_only=True):
-    """What the alert agent needs to know of one enriched article: no body, keyed by language."""
+class StoryTerm(msgspec.Struct, frozen=True, array_like=True):
+    """A term as stories compare it. `word` is its first spelling in the article, for people."""
+
+    term: str
+    word: str
+    frequency: float
+    background: float
+    """How probable it is that an article of the language has the term, by the corpora the model learned from."""
+
+
+class Signal(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="article"):
+    """What the alerts agent needs to know of one enriched article: no body, keyed by language."""
 
     schema_version: int = SCHEMA_VERSION
     event_id: str
@@ -193,45 +214,138 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     ingested_at: datetime
     topic: str | None
     breaking: Breaking
+    pubstatus: str | None = None
+    version: str | None = None
+    terms: list[StoryTerm] = []
+
+
+class Withdrawal(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="withdrawal"):
+    """An editor's word, from `news.feedback`, that an alert was false. It takes the way of the signals to the story."""
+
+    schema_version: int = SCHEMA_VERSION
+    alert_id: str
+    by: str | None
+    note: str | None
+    given_at: datetime
+
+
+class Feedback(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person says of an article (`id` or `event_id`) or of an alert (`alert_id`).
+
+    `topic` is the right label, `breaking` the right flag; `withdraw` takes a false alert back.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    id: str | None = None
+    event_id: str | None = None
+    alert_id: str | None = None
+    topic: str | None = None
+    breaking: bool | None = None
+    withdraw: bool = False
+    by: str | None = None
+    note: str | None = None
+    given_at: datetime | None = None
 
 
 class ArticleRef(msgspec.Struct, frozen=True, kw_only=True):
+    """An article as its story lists it.
+
+    `similarity` (0 to 1) and `shared`, the words that counted most, say why it joined; null and none for the article
+    that opened the story. `pubstatus`: canceled or withheld, if the outlet took the article back.
+    """
+
     id: str
+    event_id: str
     source: str | None
     url: str | None
     title: str | None
     published_at: datetime | None
+    ingested_at: datetime
+    version: str | None = None
+    pubstatus: str | None = None
+    breaking: bool
+    similarity: float | None = None
+    shared: list[str] = []
+    traceparent: str | None = None
+
+
+class StoryMemory(msgspec.Struct, frozen=True, kw_only=True):
+    """What a restarted alerts agent needs to go on comparing: the terms of the first and last articles, each packed
+    as stream/stories/members.py packs them."""
+
+    members: list[bytes]
+    began_at: datetime
 
 
 class Story(msgspec.Struct, frozen=True, kw_only=True):
-    """One event as far as it was told; the newest record of a `story_id` holds (the topic is compacted)."""
+    """One event as far as it was told; the newest record of a `story_id` holds (the topic is compacted).
+
+    `revision` is that of the story's last alert, 0 without one. `held_back_at`: it is breaking, but storm control has
+    its alert, which a summary has told once `summarised` is true. `articles` lists the first and the last ones,
+    `article_count` counts all.
+    """
 
     schema_version: int = SCHEMA_VERSION
     story_id: str
-    alert_id: str
-    lang: str
-    title: str
-    topic: str | None
-    articles: list[ArticleRef]
-    opened_at: datetime
-    updated_at: datetime
-
-
-class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    schema_version: int = SCHEMA_VERSION
     alert_id: str
     revision: int
-    kind: Literal["opened"]
-    story_id: str
-    title: str
+    state: Literal["open", "closed"]
     lang: str
+    title: str
     topic: str | None
     reasons: list[str]
     articles: list[ArticleRef]
+    article_count: int
+    outlets: list[str]
+    opened_at: datetime
+    updated_at: datetime
+    alerted_at: datetime | None = None
+    confirmed_at: datetime | None = None
+    retracted_at: datetime | None = None
+    held_back_at: datetime | None = None
+    summarised: bool = False
+    memory: StoryMemory | None = None
+
+
+class HeldBack(msgspec.Struct, frozen=True, kw_only=True):
+    """A story whose alert storm control kept back, as the summary lists it."""
+
+    story_id: str
+    alert_id: str
+    title: str
+    lang: str
+    source: str | None
+    held_back_at: datetime
+
+
+AlertKind = Literal["opened", "confirmed", "updated", "retracted", "summary"]
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """One revision of one alert.
+
+    `opened` is the first; `confirmed` says that a third outlet joined, `updated` another outlet or new facts,
+    `retracted` that the alert was false. `published_at` and `ingested_at` are those of the article that made this
+    revision, `alerted_at` the revision's own time. A `summary` belongs to no story: it lists what storm control has
+    held back.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    alert_id: str
+    revision: int
+    kind: AlertKind
+    story_id: str | None
+    title: str
+    lang: str | None
+    topic: str | None
+    reasons: list[str]
+    articles: list[ArticleRef]
+    article_count: int
     outlets: list[str]
     published_at: datetime | None
     ingested_at: datetime
     alerted_at: datetime
+    held_back: list[HeldBack] = []
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
@@ -247,7 +361,7 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _encoder = msgspec.json.Encoder()
-_Record = TypeVar("_Record", EnrichedArticle, Signal, Story, Alert)
+_Record = TypeVar("_Record", EnrichedArticle, Signal, Story, Alert, Feedback)
 
 
 def encode(record: msgspec.Struct) -> bytes:
@@ -261,6 +375,11 @@ def read(value: bytes, kind: type[_Record]) -> _Record:
     Raises `msgspec.DecodeError` (and `ValidationError`, which is one) when the value is no such record.
     """
     return msgspec.json.decode(value, type=kind)
+
+
+def read_signal(value: bytes) -> Signal | Withdrawal:
+    """What `news.signals` holds. Raises as `read` does."""
+    return msgspec.json.decode(value, type=Signal | Withdrawal)
 
 
 def event_id(place: Place, headers: Headers = ()) -> str:

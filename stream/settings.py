@@ -25,10 +25,11 @@ __all__ = ["AGENTS", "Settings", "environment_names", "load_settings", "unknown_
 
 PREFIX = "AJIL_"
 CONFIG = "AJIL_CONFIG"
-AGENTS = ("classify", "alerts")
+AGENTS = ("classify", "alerts", "feedback")
 SECRETS = frozenset({"sasl_password", "ssl_key_password"})
 
 Seconds = Annotated[float, Meta(ge=1, le=86_400)]
+Rate = Annotated[float, Meta(gt=0, le=60_000)]
 Count = Annotated[int, Meta(gt=0)]
 # Kafka's own rule for topic names.
 TopicName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}\Z")]
@@ -57,6 +58,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     topic_signals: TopicName = "news.signals"
     topic_stories: TopicName = "news.stories"
     topic_alerts: TopicName = "news.alerts"
+    topic_feedback: TopicName = "news.feedback"
+    topic_undelivered: TopicName = "news.alerts.undelivered"
     topic_partitions: Count = 4
     topic_replication: Count = 1
 
@@ -67,8 +70,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     furniture: Path | None = None
     """A profile made by `ajil furniture`: lines that recur on the pages of one source, which are not read."""
 
+    subscriptions: Path | None = None
+    """The TOML file that says who is sent which alerts, and where; read by the gateway. docs/subscriptions.md."""
+
     batch_size: Annotated[int, Meta(gt=0, le=10_000)] = 500
     """Records in one batch: more bring throughput, fewer bring latency and fewer repeats after a crash."""
+    alerts_per_source_per_minute: Rate = 30.0
+    """Storm control: alerts of one outlet. What is over is held back and told in a summary."""
+    alerts_per_minute: Rate = 120.0
+    """Storm control: alerts of all known outlets together; outlets seen for less than an hour share half of it."""
     max_article_bytes: Annotated[int, Meta(ge=1000, le=100 << 20)] = 4 << 20
     """A longer raw record is rejected unread. Whole scraped pages are rarely over 2 MB."""
     max_record_bytes: Annotated[int, Meta(ge=100_000, le=500 << 20)] = 12 << 20
@@ -88,6 +98,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     http_host: Filled = "127.0.0.1"
     http_port: Annotated[int, Meta(ge=0, le=65535)] = 8080
     """Metrics and health of a worker; 0 takes any free port and logs it."""
+
+    gateway_host: Filled = "127.0.0.1"
+    gateway_port: Annotated[int, Meta(ge=0, le=65535)] = 8090
+    """Where `ajil gateway` listens; any other address than loopback needs a tokens file."""
+    gateway_tokens_file: Path | None = None
+    """Lines NAME:SCOPES:TOKEN: who may publish, read and give feedback. None: everybody, on loopback only."""
+    gateway_public_read: bool = False
+    """With a tokens file: reading needs no token."""
+    gateway_origins: str | None = None
+    """Origins of other sites' pages that may use the gateway (CORS), with commas."""
+    gateway_hosts: str | None = None
+    """Host names that the gateway answers to, with commas; on loopback those of loopback are always among them."""
+    gateway_certificate_file: Path | None = None
+    gateway_key_file: Path | None = None
+    """TLS of the gateway's own server."""
+    gateway_max_request_bytes: Annotated[int, Meta(ge=1000, le=500 << 20)] = 16 << 20
+    gateway_rate: Annotated[float, Meta(gt=0, le=1_000_000)] = 500.0
+    """Articles and feedback a second from one token or address."""
+    gateway_produce_timeout: Seconds = 10.0
+    """How long a request waits for Kafka before it is answered 503."""
+    gateway_history: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    """Alerts kept in memory: what is listed, and how far a reader may fall behind or resume without reading Kafka."""
+    gateway_stories: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    gateway_subscribers: Annotated[int, Meta(ge=1, le=100_000)] = 5_000
+    """Open alert streams."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "text"] = "auto"
@@ -209,7 +244,10 @@ def _check_together(settings: Settings) -> None:
         )
     if (settings.ssl_certificate_file is None) != (settings.ssl_key_file is None):
         raise SettingError("ssl_certificate_file and ssl_key_file go together: give both or neither")
-    for name in ("ssl_ca_file", "ssl_certificate_file", "ssl_key_file"):
+    if (settings.gateway_certificate_file is None) != (settings.gateway_key_file is None):
+        raise SettingError("gateway_certificate_file and gateway_key_file go together: give both or neither")
+    files = ("ssl_ca_file", "ssl_certificate_file", "ssl_key_file")
+    for name in (*files, "gateway_tokens_file", "gateway_certificate_file", "gateway_key_file"):
         path = getattr(settings, name)
         if path is not None and not path.is_file():
             raise SettingError(f"{name} = {str(path)!r} is not a file")

@@ -74,9 +74,9 @@ def _told(value: Any, headers: dict[str, Any], message: Message) -> str:
     source = _plain(value.get("source") or "", 30)
     if "alert_id" in value and "kind" in value:
         kind, outlets, why = _plain(value["kind"], 12), _list(value.get("outlets")), _list(value.get("reasons"))
-        return f"ALERT     {kind}  {title}  [{outlets}] {why}"
+        return f"ALERT     {kind} {_plain(value.get('revision'), 6)}  {title}  [{outlets}] {why}"
     if "story_id" in value:
-        return f"story     {len(value.get('articles') or [])} articles  {title}"
+        return f"story     {_plain(value.get('article_count'), 6)} articles  {title}  [{_list(value.get('outlets'))}]"
     topic, breaking = value.get("topic"), value.get("breaking")
     if isinstance(breaking, dict):
         # An enriched record tells the whole topic, a signal its label only.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack
 import structlog
 from mode import Service
 
+from stream.clients import Clients
 from stream.errors import AjilError, KafkaError, StoppedUnclean
 from stream.patience import GaveUp
 from stream.transport import Transport
@@ -38,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 
 class RecordBatch:
-    """Some records of one topic, in the order of each partition, to be answered once by `publish`."""
+    """Some records, in the order of each partition, to be answered once by `publish`. Without records it is a tick."""
 
     def __init__(self, records: Sequence[Record]) -> None:
         self.records = records
@@ -74,12 +75,16 @@ class Stop:
 
 
 class Source(Service):
-    """Reads `topic` as a member of `group`; `channel` yields a `RecordBatch` when the one before is committed.
+    """Reads `topics` as a member of `group`; `channel` yields a `RecordBatch` when the one before is committed.
 
-    `prepare` runs in the Kafka thread whenever partitions were assigned, before their first batch.
+    `prepare` runs in the Kafka thread whenever partitions were assigned, before their first batch. With `tick`, a
+    member that has partitions is also handed an empty batch for every so many seconds without records, so that it can
+    publish what time alone brings about.
     """
 
     abstract = False
+    essential = True
+    """Whether a worker that waits for this source's topics counts as not ready."""
     logger = logging.getLogger("mode.source")  # mode's own words about services are debugging aids, not ours
 
     def __init__(
@@ -87,7 +92,7 @@ class Source(Service):
         app: faust.App,
         agent: str,
         *,
-        topic: str,
+        topics: Sequence[str],
         group: str,
         outputs: Sequence[str],
         settings: Settings,
@@ -95,6 +100,7 @@ class Source(Service):
         stop: Stop,
         prepare: Callable[[Callable[[], None]], None] = lambda _: None,
         transactional: bool,
+        tick: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -108,8 +114,16 @@ class Source(Service):
         self._stopping = stop
         self._in_hand = False
         self._transport = Transport(
-            agent, topic, group, settings, metrics, lambda: stop.batch_by, outputs, prepare, transactional=transactional
+            agent,
+            Clients(settings, group, transactional=transactional),
+            topics,
+            settings,
+            metrics,
+            lambda: stop.batch_by,
+            outputs,
+            prepare,
         )
+        self._tick = tick
         # One thread: it alone touches the clients.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{agent}")
         self._finished = asyncio.Event()
@@ -135,10 +149,15 @@ class Source(Service):
             # A batch put before the agent has subscribed would vanish.
             while not self.channel.subscriber_count:  # noqa: ASYNC110 (Faust has no event for it)
                 await asyncio.sleep(0.02)
+            handed = time.monotonic()
+            records = await self._call(self._transport.poll)
             while self._stopping.batch_by is None:
-                records = await self._call(self._transport.poll)
-                if records and self._stopping.batch_by is None:
-                    await self._handle(RecordBatch(records))
+                tick = self._tick is not None and self._transport.assigned and time.monotonic() - handed >= self._tick
+                if records or tick:
+                    handed = time.monotonic()
+                    records = await self._handle(RecordBatch(records))
+                else:
+                    records = await self._call(self._transport.poll)
         except GaveUp as gave_up:
             if gave_up.in_hand:
                 self._give_up()
@@ -148,24 +167,34 @@ class Source(Service):
         finally:
             self._finished.set()
 
-    async def _handle(self, batch: RecordBatch) -> None:
-        metrics, agent, size = self._metrics, self.agent, len(batch.records)
-        metrics.consumed.labels(agent).inc(size)
-        metrics.in_flight.labels(agent).inc(size)
-        metrics.batch_records.labels(agent).observe(size)
+    async def _handle(self, batch: RecordBatch) -> list[Record]:
+        """Have the batch answered and published. Returns the next records."""
+        begun, size = time.monotonic(), len(batch.records)
+        self._metrics.consumed.labels(self.agent).inc(size)
+        self._metrics.in_flight.labels(self.agent).inc(size)
         self._in_hand = True
-        with metrics.batch.labels(agent).time():
-            await self.channel.put(batch)
-            outputs, count = await batch.answer()
+        await self.channel.put(batch)
+        outputs, delivered = await batch.answer()
+        return await self._call(self._publish_and_poll, batch.records, outputs, delivered, begun)
 
-            def delivered() -> None:
-                count()
-                metrics.in_flight.labels(agent).dec(size)
+    def _publish_and_poll(
+        self, records: Sequence[Record], outputs: Sequence[Output], delivered: Callable[[], None], begun: float
+    ) -> list[Record]:
+        """In the Kafka thread, without going back to the event loop in between, which costs as much as a commit."""
+        metrics, size = self._metrics, len(records)
 
-            if not await self._call(self._transport.publish, batch.records, outputs, delivered):
-                metrics.returned.labels(agent).inc(size)
-                metrics.in_flight.labels(agent).dec(size)
+        def acknowledged() -> None:
+            delivered()
+            metrics.in_flight.labels(self.agent).dec(size)
+
+        if not self._transport.publish(records, outputs, acknowledged):
+            metrics.returned.labels(self.agent).inc(size)
+            metrics.in_flight.labels(self.agent).dec(size)
+        if size:
+            metrics.batch_records.labels(self.agent).observe(size)
+            metrics.batch.labels(self.agent).observe(time.monotonic() - begun)
         self._in_hand = False
+        return self._transport.poll()
 
     async def _call(self, step: Callable[[Unpack[_Args]], _T], *args: *_Args) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, step, *args)

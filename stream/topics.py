@@ -50,6 +50,13 @@ def needed(settings: Settings) -> list[NeededTopic]:
             {"cleanup.policy": "compact,delete", "retention.ms": month},
         ),
         NeededTopic(settings.topic_alerts, "one alert for each breaking story", {"retention.ms": month}),
+        NeededTopic(settings.topic_feedback, "what editors say of articles and alerts", {"retention.ms": month}),
+        NeededTopic(
+            settings.topic_undelivered,
+            "alerts that a destination did not take",
+            # The alert, which may fill a message of Kafka's default size, plus the headers that say why.
+            {"retention.ms": month, "max.message.bytes": str(2 << 20)},
+        ),
     ]
 
 

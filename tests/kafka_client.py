@@ -49,6 +49,7 @@ class Topics:
     signals: str
     stories: str
     alerts: str
+    feedback: str
 
 
 def create_topics(address: str, *, partitions: int = 4) -> Topics:
@@ -61,6 +62,7 @@ def create_topics(address: str, *, partitions: int = 4) -> Topics:
         signals=f"t{mark}.signals",
         stories=f"t{mark}.stories",
         alerts=f"t{mark}.alerts",
+        feedback=f"t{mark}.feedback",
     )
     settings: dict[str, dict[str, str]] = {
         topics.raw: {"max.message.bytes": str(12 * MEGABYTE)},

@@ -25,6 +25,8 @@ from stream.contract import document
 from stream.decode import decode
 from stream.embedded import EmbeddedBroker
 from stream.errors import Reason, Rejection
+from stream.gateway.metrics import GatewayMetrics
+from stream.gateway.subscriptions.metrics import SubscriptionMetrics
 from stream.metrics import Metrics
 from stream.settings import Settings, environment_names, load_settings
 from stream.topics import needed
@@ -136,6 +138,7 @@ KINDS = {
     "Signal": records.Signal,
     "Story": records.Story,
     "Alert": records.Alert,
+    "Feedback": records.Feedback,
     "Rejected": records.Rejected,
 }
 
@@ -166,11 +169,14 @@ def test_every_header_is_told() -> None:
     assert {f"`{name}`" for name, _ in written} <= set(re.findall(r"`[^`\n]+`", section(ARCHITECTURE, "Headers")))
 
 
-def test_metrics_are_those_of_the_worker() -> None:
-    metrics = Metrics()
+def test_metrics_are_those_of_worker_and_gateway() -> None:
+    metrics: list[Any] = []
     told = {name: (kind, tuple(re.findall(r"\w+", labels))) for name, kind, labels, _ in rows(METRICS)}
     written: dict[str, tuple[str, tuple[str, ...]]] = {}
-    for metric in vars(metrics).values():
+    gateway = GatewayMetrics()
+    for part in (Metrics(), gateway, SubscriptionMetrics(gateway.registry)):
+        metrics += vars(part).values()
+    for metric in metrics:
         if name := getattr(metric, "_name", None):
             total = "_total" if metric._type == "counter" else ""
             written[name + total] = (metric._type, metric._labelnames)

@@ -16,20 +16,24 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"cli"},
     {"commands"},
-    {"app", "demo"},
-    {"health", "demo", "show", "contract"},
-    {"source", "alerts", "classify"},
+    {"app", "demo", "gateway"},
+    {"health", "demo", "show"},
+    {"gateway"},
+    {"contract"},
+    {"source", "alerts", "classify", "feedback"},
     {"transport"},
-    {"publisher"},
-    {"patience", "caution", "topics", "lag", "sender", "replay", "stories", "decode", "show"},
-    {"kafka", "metrics", "pages", "embedded", "terminal", "logs"},
+    {"reader"},
+    {"assignment", "publisher", "backlog", "clients"},
+    {"gaps"},
+    {"patience", "progress", "topics", "lag", "feed", "sender", "replay", "stories", "decode", "show"},
+    {"kafka", "metrics", "pages", "embedded", "terminal", "logs", "caution"},
     {"records"},
     {"settings"},
     {"errors"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # Whoever reads an article's language, topic or words; the app is given its model by the command.
-MAY_IMPORT_MODELS = {"classify", "stories", "commands"}
+MAY_IMPORT_MODELS = {"classify", "stories", "commands", "gateway"}
 MAY_IMPORT_FAUST = {"stream.app", "stream.source", "stream.commands.worker"}
 # The health server is one of the app's services, and no more than that.
 MAY_IMPORT_MODE = MAY_IMPORT_FAUST | {"stream.health"}

@@ -28,3 +28,6 @@ class Model:
         term: type[Term],
         /,
     ) -> list[list[Term]]: ...
+    def key_terms(
+        self, title: str, body: str, most: int, known: bool, /
+    ) -> list[tuple[str, str, float, float]]: ...

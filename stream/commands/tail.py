@@ -24,7 +24,7 @@ from stream.settings import load_settings
 def command(topic: str, from_beginning: bool, no_follow: bool, count: int | None, as_json: bool) -> None:
     """Print what comes onto TOPIC until Ctrl-C, without joining a group or committing.
 
-    TOPIC is a name, or raw, enriched, rejected, signals, stories or alerts for the topic of that setting.
+    TOPIC is a name, or raw, enriched, rejected, signals, stories, alerts or feedback for the topic of that setting.
 
     Exit codes: 0 done, 3 Kafka cannot be reached or refused, 4 no such topic, 130 ended by Ctrl-C.
     """
@@ -40,4 +40,4 @@ def command(topic: str, from_beginning: bool, no_follow: bool, count: int | None
         sys.stdout.flush()
 
 
-_SHORT = ("raw", "enriched", "rejected", "signals", "stories", "alerts")
+_SHORT = ("raw", "enriched", "rejected", "signals", "stories", "alerts", "feedback")

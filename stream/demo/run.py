@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import os
 import shutil
 import signal
+import socket
 import sys
 import threading
 import time
@@ -17,7 +19,7 @@ import click
 from stream.demo.articles import load
 from stream.demo.play import DemoFailed, play
 from stream.demo.screen import LiveTable, PlainLines
-from stream.demo.worker import GROUP, WorkerProcess
+from stream.demo.worker import GROUP, Process
 from stream.embedded import EmbeddedBroker
 from stream.settings import Settings
 
@@ -48,15 +50,19 @@ def run(*, once: bool, interval: float) -> None:
         names.topic_signals,
         names.topic_stories,
         names.topic_alerts,
+        names.topic_feedback,
+        names.topic_undelivered,
     )
     with EmbeddedBroker(topics) as broker:
         settings = Settings(brokers=broker.brokers, group=GROUP)
-        title = f"Ajil demo, {len(articles)} articles, embedded Kafka at {broker.brokers}"
+        port = _free_port(settings.gateway_port)
+        page = f"http://127.0.0.1:{port}/"
+        title = f"Ajil demo, {len(articles)} articles, embedded Kafka at {broker.brokers}, live page at {page}"
         # The table shows the way out in its title; lines of a pipe need it once.
         screen = LiveTable(f"{title}. Ctrl-C ends it.") if _is_terminal() else PlainLines()
         if isinstance(screen, PlainLines):
             click.echo(f"{title}: starting the worker")
-        with WorkerProcess(broker.brokers) as worker:
+        with Process("gateway", broker.brokers, port), Process("worker", broker.brokers, port) as worker:
             try:
                 with screen:
                     tally = play(
@@ -74,6 +80,15 @@ def run(*, once: bool, interval: float) -> None:
                 raise DemoFailed(f"the demo failed: {error} (the worker's log: {worker.log})") from None
             click.echo("\n".join(["", *tally.summary(), "", "stopping the worker"]))
     click.echo("\n".join(next_steps(_program())))
+
+
+def _free_port(wanted: int) -> int:
+    """The port that is wanted, or any other where that one is taken."""
+    for port in (wanted, 0):
+        with socket.socket() as tried, contextlib.suppress(OSError):
+            tried.bind(("127.0.0.1", port))
+            return int(tried.getsockname()[1])
+    raise DemoFailed("no free port for the live page")
 
 
 def next_steps(program: str) -> list[str]:

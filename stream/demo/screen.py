@@ -62,7 +62,7 @@ def alert_row(alert: Alert, at: datetime) -> Row:
     """One alert: the story's title and how many outlets told it so far."""
     outlets = f"{len(alert.outlets)} outlet" + ("s" if len(alert.outlets) != 1 else "")
     verdict, reasons = f"ALERT {alert.kind}, {outlets}", ", ".join(alert.reasons)
-    return Row(at, "alert", alert.lang, alert.title, verdict, reasons)
+    return Row(at, "alert", alert.lang or "", alert.title, verdict, reasons)
 
 
 def line(row: Row) -> str:

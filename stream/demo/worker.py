@@ -1,4 +1,4 @@
-"""The demo's worker: `ajil worker` in a process of its own, as a user would run it."""
+"""The demo's worker and gateway, each in a process of its own, as a user would run it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
-__all__ = ["GROUP", "Worker", "WorkerProcess", "environment"]
+__all__ = ["GROUP", "Process", "Worker", "environment"]
 
 GROUP = "ajil-demo"
 STOP_TIMEOUT = 30.0
 """Seconds from SIGTERM to SIGKILL: the worker's own deadline is 20 s."""
-COMMAND = (sys.executable, "-m", "stream.cli", "worker")
 KEPT = ("AJIL_MODEL", "AJIL_MODEL_SHA256")
 
 
@@ -30,12 +29,16 @@ class Worker(Protocol):
     def failure(self) -> str | None: ...
 
 
-class WorkerProcess:
-    """Runs for the length of the `with` block. Its `log` is a file, removed at the end unless something went wrong."""
+class Process:
+    """`ajil NAME`, or another command, for the length of the `with` block.
 
-    def __init__(self, brokers: str, command: Sequence[str] = COMMAND) -> None:
-        self._brokers = brokers
-        self._command = command
+    Its `log` is a file, removed at the end unless something went wrong.
+    """
+
+    def __init__(self, name: str, brokers: str, gateway_port: int, command: Sequence[str] = ()) -> None:
+        self._name = name
+        self._command = command or (sys.executable, "-m", "stream.cli", name)
+        self._environment = environment(os.environ, brokers, gateway_port)
 
     def __enter__(self) -> Self:
         handle, name = tempfile.mkstemp(prefix="ajil-demo-", suffix=".log")
@@ -43,7 +46,7 @@ class WorkerProcess:
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 self._command,
-                env=environment(os.environ, self._brokers),
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=handle,
                 stderr=subprocess.STDOUT,
@@ -68,20 +71,21 @@ class WorkerProcess:
             self.log.unlink(missing_ok=True)
 
     def failure(self) -> str | None:
-        """How the worker ended, or None while it runs."""
+        """How it ended, or None while it runs."""
         code = self._process.poll()
-        return None if code is None else f"the worker ended with exit code {code}"
+        return None if code is None else f"the {self._name} ended with exit code {code}"
 
     def log_tail(self, lines: int = 15) -> list[str]:
-        """The last lines of the worker's log, fit for a terminal."""
+        """The last lines of its log, fit for a terminal."""
         return [display(line, 1000) for line in self.log.read_text("utf-8", "replace").splitlines()[-lines:]]
 
 
-def environment(environ: Mapping[str, str], brokers: str) -> dict[str, str]:
-    """The worker's environment: the user's, without settings that speak of another Kafka. A model of theirs stays.
+def environment(environ: Mapping[str, str], brokers: str, gateway_port: int) -> dict[str, str]:
+    """The user's environment without settings that speak of another Kafka. A model of theirs stays.
 
-    >>> sorted(environment({"PATH": "/bin", "AJIL_TOPIC_RAW": "mine", "AJIL_MODEL": "/mine"}, "127.0.0.1:9"))
-    ['AJIL_BROKERS', 'AJIL_GROUP', 'AJIL_HTTP_PORT', 'AJIL_MODEL', 'PATH']
+    >>> sorted(environment({"PATH": "/bin", "AJIL_TOPIC_RAW": "mine", "AJIL_MODEL": "/mine"}, "127.0.0.1:9", 8090))
+    ['AJIL_BROKERS', 'AJIL_GATEWAY_PORT', 'AJIL_GROUP', 'AJIL_HTTP_PORT', 'AJIL_MODEL', 'PATH']
     """
     theirs = {name: value for name, value in environ.items() if not name.startswith("AJIL_") or name in KEPT}
-    return theirs | {"AJIL_BROKERS": brokers, "AJIL_GROUP": GROUP, "AJIL_HTTP_PORT": "0"}
+    ports = {"AJIL_HTTP_PORT": "0", "AJIL_GATEWAY_PORT": str(gateway_port)}
+    return theirs | {"AJIL_BROKERS": brokers, "AJIL_GROUP": GROUP} | ports

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from typing import TYPE_CHECKING
 
 from models.classifier import Article, Classifier, Verdict
-from stream import logs
-from stream.classify import load_model
-from stream.commands.worker import serve
-from stream.settings import load_settings
+from tests.broker.odd_worker import run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,13 +20,5 @@ class CrashingClassifier(Classifier):
         return super().classify(articles)
 
 
-def main() -> None:
-    settings = load_settings()
-    logs.configure(settings)
-    model = load_model(settings)
-    model.__class__ = CrashingClassifier
-    serve(settings, model, tuple(sys.argv[1:]))
-
-
 if __name__ == "__main__":
-    main()
+    run(CrashingClassifier)

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import uuid
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from tests.kafka_client import Record, Topics, consume_all, produce
@@ -24,9 +25,7 @@ def ajil(env: dict[str, str], *args: str, stdin: bytes = b"") -> subprocess.Comp
 
 
 def test_topics_are_told_created_and_left_alone(kafka: KafkaServer) -> None:
-    names = Topics(
-        *(f"{uuid.uuid4().hex[:8]}.{n}" for n in ("raw", "enriched", "rejected", "signals", "stories", "alerts"))
-    )
+    names = Topics(*(f"{uuid.uuid4().hex[:8]}.{field.name}" for field in fields(Topics)))
     env = environment(kafka.address, names, topic_partitions=3)
     missing = ajil(env, "topics")
     assert missing.returncode == 4
@@ -34,15 +33,15 @@ def test_topics_are_told_created_and_left_alone(kafka: KafkaServer) -> None:
     assert b"ajil topics --create" in missing.stderr
     created = ajil(env, "topics", "--create")
     assert created.returncode == 0, created.stderr
-    assert created.stdout.count(b"created") == 6
+    assert created.stdout.count(b"created") == 7
     again = ajil(env, "topics", "--create")
     assert again.returncode == 0
-    assert again.stdout.count(b"3 partitions") == 6
+    assert again.stdout.count(b"3 partitions") == 7
     assert ajil(env, "topics", "--check").returncode == 0
     larger = ajil(env | {"AJIL_MAX_RECORD_BYTES": str(40 << 20), "AJIL_TOPIC_PARTITIONS": "4"}, "topics", "--check")
     assert larger.returncode == 1
     assert larger.stderr.count(b"max.message.bytes") == 2 * 2  # raw and rejected, each named twice in its line
-    assert larger.stderr.count(b"has 3 partitions, not 4") == 6
+    assert larger.stderr.count(b"has 3 partitions, not 4") == 7
 
 
 def test_produce_sends_lines_and_pages_as_they_are(kafka: KafkaServer, topics: Topics, tmp_path: Path) -> None:

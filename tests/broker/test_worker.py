@@ -13,7 +13,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
-from stream.records import Alert, EnrichedArticle, read
+from stream.records import EnrichedArticle, read
 from tests.kafka_client import Record, Topics, consume_all, create_topic, produce
 from tests.worker_process import WorkerProcess, environment, wait_for
 
@@ -207,22 +207,6 @@ def test_workers_share_partitions_and_hand_them_over(
     counts = Counter(a.id for _, a in enriched(kafka, topics))
     assert {int(id_) for id_ in counts} == set(range(2500))
     assert max(counts.values()) == 1, "healthy workers repeat nothing"
-
-
-def test_a_story_is_alerted_once_across_a_restart(kafka: KafkaServer, topics: Topics, tmp_path: Path) -> None:
-    env = environment(kafka.address, topics)
-    flash = "BREAKING: Strong earthquake hits the northern coast"
-    produce(kafka.address, topics.raw, [article(1, title=flash, source="a.example"), article(2)])
-    with WorkerProcess(tmp_path, env) as worker:
-        wait_for("alert", lambda: consume_all(kafka.address, topics.alerts))
-        assert worker.stop() == 0
-    produce(kafka.address, topics.raw, [article(3, title=flash, source="b.example")])
-    with WorkerProcess(tmp_path, env) as worker:
-        wait_for("story grew", lambda: len(consume_all(kafka.address, topics.stories)) == 2)
-        assert worker.stop() == 0
-    (record,) = consume_all(kafka.address, topics.alerts)
-    alert = read(record.value or b"", Alert)
-    assert (alert.title, alert.kind, alert.outlets, alert.reasons) == (flash, "opened", ["a.example"], ["marker"])
 
 
 def test_a_worker_frozen_past_its_session_reads_on(kafka: KafkaServer, topics: Topics, tmp_path: Path) -> None:

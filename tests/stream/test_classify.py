@@ -6,9 +6,10 @@ import pytest
 
 from models.breaking import Breaking
 from models.classifier import Alternative, Article, Term, Verdict
+from models.keyterms import KeyTerm, key_terms
 from stream.classify import ClassifyStage
 from stream.errors import Reason, Rejection
-from stream.records import EnrichedArticle, Headers, Output, Place, Record, Signal, event_id, read
+from stream.records import EnrichedArticle, Headers, Output, Place, Record, Signal, event_id, read, read_signal
 from stream.settings import Settings
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
@@ -18,6 +19,11 @@ SETTINGS = Settings()
 
 class FakeModel:
     """Answers politics, and falls over on an article titled `crash`."""
+
+    languages = ("ar", "en")
+
+    def key_terms(self, title: str | None, body: str, lang: str) -> list[KeyTerm]:
+        return key_terms(title, body, {"the": 0.9} if lang == "en" else {})
 
     def __init__(self) -> None:
         self.asked: list[int] = []
@@ -29,6 +35,7 @@ class FakeModel:
         return [
             Verdict(
                 title=article.title,
+                body=article.body,
                 lang="en",
                 section=None,
                 label="politics",
@@ -189,3 +196,28 @@ def test_a_bug_of_ours_rejects_the_record_and_says_so() -> None:
     assert isinstance(result, Rejection)
     assert (result.reason, result.stage) == (Reason.INTERNAL, "encode")
     assert output.topic == SETTINGS.topic_rejected
+
+
+def test_the_signal_carries_what_stories_are_compared_by_and_no_body() -> None:
+    text = b'{"title": "Ferry service resumes", "body": "The ferry sails again.", "version": 3, "pubstatus": "usable"}'
+    _, outputs = stage()([record(text)])
+    (output,) = by_topic(outputs)[SETTINGS.topic_signals]
+    signal = read_signal(output.value or b"")
+    assert isinstance(signal, Signal)
+    assert (output.key, signal.version, signal.pubstatus) == (b"en", "3", "usable")
+    words = {term.word.lower(): term.frequency for term in signal.terms}
+    assert words["ferry"] == 5
+    assert b"sails again" not in (output.value or b"")
+
+
+@pytest.mark.parametrize("pubstatus", ["canceled", "Cancelled", "withheld"])
+def test_an_article_taken_back_is_no_news_and_is_told_wherever_its_story_may_be(pubstatus: str) -> None:
+    (result,), outputs = stage()([record(f'{{"id": "7", "pubstatus": "{pubstatus}"}}'.encode())])
+    assert isinstance(result, EnrichedArticle)
+    assert not result.breaking.flag
+    assert [output.key for output in by_topic(outputs)[SETTINGS.topic_signals]] == [b"ar", b"en"]
+
+
+def test_only_what_is_taken_back_needs_no_text() -> None:
+    results, _ = stage()([record(b'{"id": "7", "pubstatus": "usable"}'), record(b'{"pubstatus": "canceled"}')])
+    assert [isinstance(result, Rejection) and result.reason for result in results] == [Reason.NO_TEXT] * 2

@@ -85,6 +85,7 @@ def test_html_field_is_read_and_the_record_goes_before_the_page() -> None:
 
 def test_markup_in_a_body_is_taken_out() -> None:
     assert article(body="<p>First &amp; last.</p><p>Then.</p>").body == "First & last.\nThen."
+    assert article(body="One. <body>Two.</body><p>Three.</p><body>Four.</body>").body == "One. Two.\nThree.\nFour."
 
 
 def test_html_without_text_is_rejected() -> None:

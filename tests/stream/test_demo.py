@@ -24,7 +24,7 @@ from rich.console import Console
 from stream.demo.articles import DemoArticle, Expectation, load
 from stream.demo.play import DemoFailed, play
 from stream.demo.screen import Row, alert_row, enriched_row, line, rejected_row, table
-from stream.demo.worker import WorkerProcess
+from stream.demo.worker import Process
 from stream.embedded import EmbeddedBroker
 from stream.errors import Reason, Rejection
 from stream.records import (
@@ -92,6 +92,7 @@ def alert(title: str = "A title") -> Alert:
         topic="politics",
         reasons=["marker"],
         articles=[],
+        article_count=0,
         outlets=["one.example.org", "two.example.org"],
         published_at=NOW,
         ingested_at=NOW,
@@ -412,7 +413,7 @@ time.sleep(600)
 
 
 def test_the_worker_is_stopped_by_sigterm_and_its_log_removed() -> None:
-    with WorkerProcess("127.0.0.1:9", (sys.executable, "-c", OBEDIENT)) as worker:
+    with Process("worker", "127.0.0.1:9", 0, (sys.executable, "-c", OBEDIENT)) as worker:
         while worker.log_tail() != ["ready"]:
             time.sleep(0.02)
         assert worker.failure() is None
@@ -424,7 +425,7 @@ def test_the_log_of_a_worker_that_failed_is_kept_and_harmless() -> None:
     crash = r"import sys; print('one'); sys.exit('\x1b[2Jno model')"
     with (
         suppress(DemoFailed),
-        WorkerProcess("127.0.0.1:9", (sys.executable, "-c", crash)) as worker,
+        Process("worker", "127.0.0.1:9", 0, (sys.executable, "-c", crash)) as worker,
     ):
         while worker.failure() is None:
             time.sleep(0.02)

@@ -9,33 +9,7 @@ import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME
 
 from stream.show import as_json_line, as_text
-
-
-class FakeMessage:
-    def __init__(self, value: bytes | None, timestamp: int = 1_767_323_045_000) -> None:
-        self._value, self._timestamp = value, timestamp
-
-    def topic(self) -> str:
-        return "t"
-
-    def partition(self) -> int:
-        return 0
-
-    def offset(self) -> int:
-        return 7
-
-    def key(self) -> None:
-        return None
-
-    def value(self) -> bytes | None:
-        return self._value
-
-    def timestamp(self) -> tuple[int, int]:
-        return TIMESTAMP_CREATE_TIME, self._timestamp
-
-    def headers(self) -> list[tuple[str, bytes]]:
-        return []
-
+from tests.stream.fake_kafka import FakeMessage
 
 HOSTILE: list[Any] = [
     {"topic": {"label": "sport"}, "breaking": {"flag": False}},
@@ -53,18 +27,18 @@ HOSTILE: list[Any] = [
 @pytest.mark.parametrize("value", HOSTILE)
 @pytest.mark.parametrize("timestamp", [1_767_323_045_000, -(10**15), 10**18])
 def test_no_record_stops_the_printing(value: Any, timestamp: int) -> None:
-    message = FakeMessage(json.dumps(value).encode(), timestamp)
-    assert "0:7" in as_text(message)  # type: ignore[arg-type]
-    assert json.loads(as_json_line(message))["value"] == value  # type: ignore[arg-type]
+    message = FakeMessage(json.dumps(value).encode(), offset=7, timestamp=(TIMESTAMP_CREATE_TIME, timestamp))
+    assert "0:7" in as_text(message)
+    assert json.loads(as_json_line(message))["value"] == value
 
 
 def test_a_value_that_is_not_text_is_told() -> None:
-    assert as_text(FakeMessage(b"\xff\xfe")).endswith("(no text)")  # type: ignore[arg-type]
+    assert as_text(FakeMessage(b"\xff\xfe")).endswith("(no text)")
 
 
 def test_nothing_printed_commands_a_terminal() -> None:
     commands = "\x1b\x07\x7f\x9b\u202e\u2066"
     message = FakeMessage(json.dumps({"title": f"A{commands}B", "body": commands}, ensure_ascii=False).encode())
-    for printed in (as_text(message), as_json_line(message)):  # type: ignore[arg-type]
+    for printed in (as_text(message), as_json_line(message)):
         assert not set(commands) & set(printed)
-    assert json.loads(as_json_line(message))["value"]["title"] == f"A{commands}B"  # type: ignore[arg-type]
+    assert json.loads(as_json_line(message))["value"]["title"] == f"A{commands}B"

@@ -1,0 +1,121 @@
+"""The next batch: what the consumer has fetched of the partitions that are this member's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stream.caution import MAX_DEATHS
+from stream.kafka import as_record, explain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from confluent_kafka import Consumer, Message
+    from confluent_kafka import KafkaError as ClientError
+
+    from stream.assignment import Assignment
+    from stream.gaps import Gaps
+    from stream.patience import Patience
+    from stream.progress import Partition, Progress
+    from stream.records import Record
+
+__all__ = ["Reader"]
+
+POLL_SECONDS = 0.2
+"""How long an idle poll lasts: the worker notices a stop within it."""
+
+
+class Reader:
+    """`prepare` runs after partitions were assigned, before their first records are handed out, and calls what it is
+    given between its steps; what it raises of Kafka's is retried."""
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        assignment: Assignment,
+        gaps: Gaps,
+        batch_size: int,
+        patience: Patience,
+        on_error: Callable[[ClientError], None],
+        prepare: Callable[[Callable[[], None]], None],
+    ) -> None:
+        self._consumer = consumer
+        self._assignment = assignment
+        self._gaps = gaps
+        self._batch_size = batch_size
+        self._patience = patience
+        self._on_error = on_error
+        self._prepare = prepare
+
+    def read(self) -> list[Record]:
+        """At most `batch_size` records, at least none, all of partitions that are held when it returns."""
+        self._patience.alive()
+        messages = [message for message in self._fetch() if self._is_record(message)]
+        while self._assignment.changed or self._assignment.unprepared:
+            # A record fetched before its partition was revoked belongs to the next owner. Where that is this member
+            # again, and for all that it has kept, it reads on from what is committed.
+            dropped, messages = messages, []
+            self._take_up(dropped)
+            if self._assignment.unprepared:
+                self._assignment.unprepared = False
+                self._patience.retry(lambda: self._prepare(self._patience.alive))
+            self._consumer.resume(self._consumer.assignment())
+        by_partition: dict[Partition, list[Message]] = {}
+        for message in messages:
+            by_partition.setdefault((message.topic(), message.partition()), []).append(message)
+        for partition, mine in by_partition.items():
+            self._gaps.read(partition, [message.offset() for message in mine])
+        self._patience.retry(self._gaps.settle)
+        return self._choose(messages, by_partition)
+
+    def _take_up(self, dropped: list[Message]) -> None:
+        self._patience.retry(lambda: self._assignment.take_up(dropped))
+
+    def _fetch(self) -> list[Message]:
+        messages = self._assignment.held[: self._batch_size]
+        del self._assignment.held[: self._batch_size]
+        if not messages:
+            first = self._consumer.poll(POLL_SECONDS)
+            if first is None:
+                return []
+            messages = [first]
+        # consume(n, timeout) would wait its time-out out for the n-th record: take what has been fetched already.
+        if len(messages) < self._batch_size:
+            messages += self._consumer.consume(self._batch_size - len(messages), 0)
+        return messages
+
+    def _is_record(self, message: Message) -> bool:
+        error = message.error()
+        if error is None:
+            return True
+        self._on_error(error)
+        self._assignment.raise_if_fatal(error)
+        self._patience.tell("cannot read", error=explain(error))
+        return False
+
+    def _choose(self, messages: list[Message], by_partition: dict[Partition, list[Message]]) -> list[Record]:
+        """All of them, unless a worker has died near one: then some of that one's partition alone."""
+        progress = self._assignment.progress
+        suspect = next((p for p in by_partition if progress[p].caution.suspicious), None)
+        if suspect is None:
+            return [as_record(message) for message in messages]
+        limit = progress[suspect].caution.limit
+        chosen, later = by_partition[suspect][:limit], by_partition[suspect][limit:]
+        others = [message for message in messages if (message.topic(), message.partition()) != suspect]
+        self._assignment.held[:0] = [*later, *others]
+        deaths = self._mark(progress[suspect]) if limit == 1 else 0
+        # A partition may have been revoked while its mark was committed.
+        return [as_record(message, deaths) for message in chosen if suspect in progress]
+
+    def _mark(self, suspect: Progress) -> int:
+        """-> how often a worker has died with nothing but the partition's next record in hand."""
+        deaths = suspect.caution.deaths
+        if deaths < MAX_DEATHS:
+            suspect.caution.mark()
+
+            def commit() -> None:
+                if self._assignment.progress.get(suspect.partition) is suspect:
+                    self._assignment.commit([suspect.place()])
+
+            self._patience.retry(commit)
+        return deaths

@@ -1,0 +1,97 @@
+"""Which gaps cost a question, and which are losses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+from stream.gaps import ASK_SECONDS, MARKERS, Gaps
+from stream.metrics import Metrics
+
+RAW = ("raw", 0)
+
+
+class Log:
+    """A consumer that knows where the log starts, and counts the questions."""
+
+    low = 0
+    asked = 0
+
+    def get_watermark_offsets(self, place: Any, **_: Any) -> tuple[int, int]:
+        self.asked += 1
+        return self.low, 1_000_000
+
+
+class Reading:
+    def __init__(self) -> None:
+        self.log, self.metrics, self.now = Log(), Metrics(), 100.0
+        log = structlog.get_logger()
+        self.gaps = Gaps(self.log, self.metrics, log, clock=lambda: self.now)
+        self.gaps.start(RAW, 0)
+
+    def read(self, *offsets: int) -> None:
+        self.gaps.read(RAW, offsets)
+        self.gaps.settle()
+
+    @property
+    def lost(self) -> float:
+        return self.metrics.registry.get_sample_value("ajil_records_lost_total", {"topic": "raw"}) or 0.0
+
+
+def test_a_topic_without_gaps_costs_no_question() -> None:
+    reading = Reading()
+    for first in range(0, 1000, 10):
+        reading.read(*range(first, first + 10))
+    assert reading.log.asked == 0
+
+
+def test_markers_of_transactions_cost_one_question_in_a_while() -> None:
+    reading = Reading()
+    for first in range(0, 5 * MARKERS, 5):  # four records and a marker
+        reading.read(*range(first, first + 4))
+        reading.now += ASK_SECONDS / 50
+    assert reading.log.asked == 2
+    assert reading.lost == 0
+
+
+def test_a_loss_within_a_batch_is_counted() -> None:
+    reading = Reading()
+    reading.log.low = 40
+    reading.read(0, 1, 40, 41)
+    assert reading.lost == 38
+
+
+def test_a_loss_behind_a_marker_is_counted_at_the_next_question() -> None:
+    reading = Reading()
+    reading.read(0, 1, 3)
+    reading.log.low = 20
+    reading.read(20, 21)
+    assert reading.lost == 0
+    reading.now += ASK_SECONDS
+    reading.read(22)
+    assert reading.lost == 16
+
+
+def test_a_large_gap_is_asked_about_at_once() -> None:
+    reading = Reading()
+    reading.read(0, 2)
+    reading.log.low = 1000
+    reading.read(1000)
+    assert reading.lost == 997
+
+
+def test_what_is_not_known_yet_is_asked_when_the_partition_goes() -> None:
+    reading = Reading()
+    reading.read(0, 2)
+    reading.log.low = 20
+    reading.read(20)
+    reading.gaps.end(RAW)
+    assert reading.lost == 17
+
+
+def test_records_held_back_for_a_while_are_no_gap() -> None:
+    reading = Reading()
+    reading.read(0, 1, 2, 3)
+    reading.read(2, 3, 4)
+    assert reading.log.asked == 0
