@@ -4,9 +4,11 @@
 PYTHON ?= python3
 ARGS ?=
 PORT ?= 9092
+SECONDS ?= 60
 
 VENV := .venv
 INSTALLED := $(VENV)/.installed
+AXE := build/node/node_modules/axe-core/axe.min.js
 TOOLS := chromium chromium-driver prometheus prometheus-alertmanager kcat faketime
 COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --no-build \
 	--generate-hashes --no-emit-index-url --custom-compile-command "make lock"
@@ -14,10 +16,10 @@ COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check kafka bench exact faults train eval tools lock clean
+.PHONY: help install demo test check kafka bench bench-kafka bench-gateway exact sanitize fuzz faults train eval tools lock clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "make %-9s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "make %-11s %s\n", $$1, $$2 }'
 
 install: $(INSTALLED)  ## create .venv with everything, at the versions and hashes of the lock file
 	@echo "Ajil is in $(VENV): $(VENV)/bin/ajil --help"
@@ -57,22 +59,69 @@ eval: $(INSTALLED)  ## ablation table, model card and plots: make eval DATA="FIL
 	@test -n "$(DATA)" || { echo 'which articles? make eval DATA="FILE_OR_FOLDER..."' >&2; exit 2; }
 	@$(VENV)/bin/python -m models.report $(DATA) --bundle models/artifacts $(ARGS)
 
-bench: $(INSTALLED)  ## what scoring an article costs: scikit-learn, numpy, native
+bench: $(INSTALLED)  ## what an article costs: scikit-learn, numpy, native, and all of `ajil classify`
 	@$(VENV)/bin/python -m bench.scorer $(ARGS)
+
+PEERS := build/bench-env
+bench-kafka: $(INSTALLED) $(PEERS)/.installed  ## Ajil's worker on a real Kafka beside client loops and other frameworks, 20 minutes
+	@$(VENV)/bin/python -m bench.endtoend --json bench/results/endtoend.json --plot docs/endtoend.svg $(ARGS)
+
+# The peers in an environment of their own: what they need must not change what Ajil is tested with.
+$(PEERS)/.installed: requirements.lock bench/requirements.txt
+	@echo "Installing what Ajil is compared with into $(PEERS): 200 MB to download, once."
+	@$(VENV)/bin/uv venv --quiet --clear --python $(VENV)/bin/python $(PEERS)
+	@$(VENV)/bin/uv pip install --quiet --python $(PEERS) --require-hashes -r requirements.lock
+	@$(VENV)/bin/uv pip install --quiet --python $(PEERS) -r bench/requirements.txt
+	@touch $@
+
+bench-gateway: $(INSTALLED)  ## thousands of alert streams on a real Kafka: ARGS=fanout, slow, reconnects or latency
+	@$(VENV)/bin/python -m bench.gateway $(ARGS)
 
 exact: $(INSTALLED)  ## hold both scorers to scikit-learn on whole corpora: make exact DATA="FILE_OR_FOLDER..."
 	@test -n "$(DATA)" || { echo 'which articles? make exact DATA="FILE_OR_FOLDER..."' >&2; exit 2; }
 	@$(VENV)/bin/python -m models.exact $(DATA) $(ARGS)
 
+# In a copy of the tree, so that the kernel in use stays as it is. Any finding ends the run with an error.
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+sanitize: $(INSTALLED)  ## fuzz the compiled kernel under AddressSanitizer and UBSan (SECONDS=60, DATA="FILE_OR_FOLDER...")
+	@rm -rf build/sanitize && mkdir -p build/sanitize/tests
+	@cp -R models setup.py build/sanitize && cp -R tests/__init__.py tests/models build/sanitize/tests
+	@rm -f build/sanitize/models/native/kernel.*.so
+	@cd build/sanitize && REQUIRE_NATIVE=1 CFLAGS="$(SANITIZE) -g -fno-omit-frame-pointer" LDFLAGS="$(SANITIZE)" \
+		$(CURDIR)/$(VENV)/bin/python setup.py --quiet build_ext --inplace
+	@cd build/sanitize && export PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+		OPENBLAS_NUM_THREADS=1 LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)"; \
+		$(CURDIR)/$(VENV)/bin/python -m tests.models.fuzz_scorer $(SECONDS) $(ARGS) \
+		$(if $(DATA),&& $(CURDIR)/$(VENV)/bin/python -m models.exact $(abspath $(DATA)))
+
+# Atheris is no dependency of ours: it lives beside the environment, for as long as build/ does.
+FUZZ := build/atheris
+$(FUZZ): $(INSTALLED)
+	@$(VENV)/bin/python -m pip install --quiet --upgrade --no-deps --only-binary :all: --target $@ atheris==3.0.0 || \
+		{ echo "Atheris has no wheel for this Python and machine: it is there for Linux on x86-64, Python 3.11 to 3.13" >&2; exit 1; }
+	@touch $@
+
+fuzz: $(FUZZ)  ## feed the classify stage whatever breaks it (SECONDS=60, ARGS=FILE to run a find again)
+	@PYTHONPATH=$(FUZZ) $(VENV)/bin/python -m tests.stream.fuzz_decode $(SECONDS) $(ARGS)
+
 faults: $(INSTALLED)  ## break workers, brokers and networks, and count what is lost (ARGS="--scenario NAME")
 	@$(VENV)/bin/python -m tests.broker.faults $(ARGS)
 
-tools:  ## install the Debian packages that the browser and monitoring tests need
-	@missing=$$(for tool in $(TOOLS); do dpkg-query -W -f '$${db:Status-Status}' $$tool 2>/dev/null | grep -qx installed || echo $$tool; done); \
+tools:  ## install the Debian packages that the browser and monitoring tests need, and axe-core from npm
+	@missing=$$(for tool in $(TOOLS); do dpkg-query -W -f '$${db:Status-Status}' $$tool 2>/dev/null | grep -qx installed || echo $$tool; done; \
+		command -v npm >/dev/null || echo npm); \
 	test -n "$$missing" || { echo "All tools are installed: $(TOOLS)"; exit 0; }; \
 	command -v apt-get >/dev/null || { echo "make tools knows Debian's apt-get only; install yourself:" $$missing >&2; exit 1; }; \
 	root=$$(test "$$(id -u)" = 0 || echo sudo); \
 	$$root apt-get update && $$root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$missing
+	@$(MAKE) --no-print-directory --silent $(AXE)
+
+# npm holds it to the hash in tests/e2e/package-lock.json; none of its scripts is run.
+$(AXE): tests/e2e/package.json tests/e2e/package-lock.json
+	@mkdir -p build/node
+	@cp $^ build/node
+	@npm ci --prefix build/node --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
 
 lock: $(INSTALLED)  ## write the lock files anew from pyproject.toml (ARGS=--upgrade for newer versions)
 	$(COMPILE) $(ARGS) --output-file requirements.lock pyproject.toml

@@ -27,7 +27,7 @@ from stream.records import (
 from stream.stories import Stories
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from confluent_kafka import Message
 
@@ -47,6 +47,34 @@ class Announced(NamedTuple):
     outputs: list[Output]
 
 
+class _Head(msgspec.Struct):
+    """What decides whether a published story is taken back."""
+
+    story_id: str
+    lang: str
+    state: str
+    updated_at: datetime
+    retracted_at: datetime | None = None
+
+
+class _Kept(NamedTuple):
+    updated_at: datetime
+    value: bytes
+    place: Place
+
+
+def _stories(kept: Iterable[_Kept]) -> Iterator[Story]:
+    for _, value, place in kept:
+        try:
+            yield read(value, Story)
+        except msgspec.DecodeError as error:
+            _pass_over(place, error)
+
+
+def _pass_over(place: Place, error: Exception) -> None:
+    log.error("not a story; passed over", place=place._asdict(), error=str(error))
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -63,19 +91,29 @@ class AlertStage:
         """Open stories in memory."""
         return len(self._stories)
 
-    def restore(self, messages: Iterable[Message]) -> None:
-        """Forget everything, and take back the stories that were published, in the order of their topic."""
-        stories: dict[str, Story] = {}
+    def restore(self, messages: Iterable[Message], mine: Callable[[str], bool] = lambda _: True) -> None:
+        """Forget everything, and take back the stories that were published, in the order of their topic.
+
+        `mine` says whether the signals of a language come to this worker.
+        """
+        newest: dict[str, _Kept] = {}
         for message in messages:
-            if message.value() is not None:
-                try:
-                    story = read(message.value(), Story)
-                    stories[story.story_id] = story
-                except msgspec.DecodeError as error:
-                    place = Place(message.topic(), message.partition(), message.offset())
-                    log.error("not a story; passed over", place=place._asdict(), error=str(error))
-        self._stories.restore(stories.values())
-        log.info("stories restored", read=len(stories), kept=len(self._stories))
+            value = message.value()
+            if value is None:
+                continue
+            try:
+                head = msgspec.json.decode(value, type=_Head)
+            except msgspec.DecodeError as error:
+                _pass_over(Place(message.topic(), message.partition(), message.offset()), error)
+                continue
+            newest.pop(head.story_id, None)
+            if mine(head.lang) and (head.state == "open" or head.retracted_at is not None):
+                place = Place(message.topic(), message.partition(), message.offset())
+                newest[head.story_id] = _Kept(head.updated_at, value, place)
+        # As bytes until it is their turn: twenty thousand stories as objects would be the worker's largest memory.
+        order = sorted(newest, key=lambda story_id: newest[story_id].updated_at)
+        self._stories.restore(_stories(newest.pop(story_id) for story_id in order))
+        log.info("stories restored", stories=len(self._stories))
 
     def __call__(self, records: Sequence[Record]) -> Announced:
         """What a batch changes; an empty one, what time alone does."""

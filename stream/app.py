@@ -17,16 +17,17 @@ from stream.classify import ClassifyStage, Model
 from stream.errors import Rejection
 from stream.feedback import FeedbackStage
 from stream.health import HealthServer
-from stream.kafka import messages
+from stream.kafka import messages, metadata, partition_of
 from stream.settings import AGENTS
 from stream.source import RecordBatch, Source, Stop
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 
     from mode import Service
 
     from stream.metrics import Metrics
+    from stream.progress import Partition
     from stream.records import EnrichedArticle, Record
     from stream.settings import Settings
 
@@ -127,6 +128,14 @@ def _log(records: Sequence[Record], results: Sequence[EnrichedArticle | Rejectio
 
 def _wire_alerts(app: App, settings: Settings, _: Any, metrics: Metrics, stop: Stop) -> Source:
     stage = AlertStage(settings)
+
+    def restore(alive: Callable[[], None], held: Collection[Partition]) -> None:
+        """Another worker may have told these partitions' stories until now, or an aborted batch has changed ours."""
+        count = len(metadata(settings).topics[settings.topic_signals].partitions)
+        known = messages(settings, settings.topic_stories, from_beginning=True, follow=False, alive=alive)
+        # Of other partitions' stories there would only be copies, which grow old while their own worker goes on.
+        stage.restore(known, lambda lang: (settings.topic_signals, partition_of(lang.encode(), count)) in held)
+
     source = Source(
         app,
         "alerts",
@@ -139,10 +148,7 @@ def _wire_alerts(app: App, settings: Settings, _: Any, metrics: Metrics, stop: S
         settings=settings,
         metrics=metrics,
         stop=stop,
-        # Another worker may have told these partitions' stories until now, or an aborted batch has changed ours.
-        prepare=lambda alive: stage.restore(
-            messages(settings, settings.topic_stories, from_beginning=True, follow=False, alive=alive)
-        ),
+        prepare=restore,
     )
 
     @app.agent(source.channel, name="alerts")

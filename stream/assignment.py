@@ -217,8 +217,8 @@ class Assignment:
         self._told("lost", partitions)
 
     def _forget(self, partitions: list[ClientPartition]) -> None:
-        """The records in hand are the next owner's: it reads on from what is committed."""
-        self.changed = True
+        """The records in hand are the next owner's, and what the agent remembers of their partitions is its as well."""
+        self.changed = self.unprepared = True
         for place in partitions:
             self.progress.pop((place.topic, place.partition), None)
             try:

@@ -65,6 +65,17 @@ _PASSING = {
 }
 
 
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition that Kafka's default partitioner, and `murmur2_random`, which is ours, puts a key into.
+
+    >>> [partition_of(key, 1000) for key in (b"ar", b"en", b"kafka")]
+    [347, 879, 580]
+    """
+    from aiokafka.partitioner import murmur2  # late: a command that reads no stories need not load it
+
+    return int((murmur2(key) & 0x7FFFFFFF) % partitions)
+
+
 def client_config(settings: Settings) -> dict[str, Any]:
     """What every librdkafka client of ours is given: addresses, security, patience."""
     config: dict[str, Any] = {
@@ -73,6 +84,8 @@ def client_config(settings: Settings) -> dict[str, Any]:
         "security.protocol": settings.security_protocol,
         # A broker that comes back is found within a second; librdkafka's own limit is ten.
         "reconnect.backoff.max.ms": 1000,
+        # Requests are small and follow each other: they should not wait for the answer to the one before.
+        "socket.nagle.disable": True,
         "logger": logging.getLogger("librdkafka"),
     }
     if settings.security_protocol.startswith("sasl"):
@@ -153,6 +166,8 @@ def producer_config(settings: Settings) -> dict[str, Any]:
         "acks": "all",
         "enable.idempotence": True,
         "compression.type": settings.compression,
+        # gzip's usual level 6 saves a fifth of the bytes, and costs five times the CPU: more than scoring does.
+        **({"compression.level": 1} if settings.compression == "gzip" else {}),
         "linger.ms": 5,
         # No time-out: a record waits for its broker, and the batch it belongs to is not committed meanwhile.
         "message.timeout.ms": 0,

@@ -8,7 +8,7 @@ from stream.caution import MAX_DEATHS
 from stream.kafka import as_record, explain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from confluent_kafka import Consumer, Message
     from confluent_kafka import KafkaError as ClientError
@@ -19,15 +19,18 @@ if TYPE_CHECKING:
     from stream.progress import Partition, Progress
     from stream.records import Record
 
+    Prepare = Callable[[Callable[[], None], Collection[Partition]], None]
+
 __all__ = ["Reader"]
 
 POLL_SECONDS = 0.2
 """How long an idle poll lasts: the worker notices a stop within it."""
 
 
+
 class Reader:
-    """`prepare` runs after partitions were assigned, before their first records are handed out, and calls what it is
-    given between its steps; what it raises of Kafka's is retried."""
+    """`prepare` runs after partitions came or went, before the next records are handed out. It is given what to call
+    between its steps, and the partitions that are held now; what it raises of Kafka's is retried."""
 
     def __init__(
         self,
@@ -37,7 +40,7 @@ class Reader:
         batch_size: int,
         patience: Patience,
         on_error: Callable[[ClientError], None],
-        prepare: Callable[[Callable[[], None]], None],
+        prepare: Prepare,
     ) -> None:
         self._consumer = consumer
         self._assignment = assignment
@@ -58,7 +61,7 @@ class Reader:
             self._take_up(dropped)
             if self._assignment.unprepared:
                 self._assignment.unprepared = False
-                self._patience.retry(lambda: self._prepare(self._patience.alive))
+                self._patience.retry(lambda: self._prepare(self._patience.alive, self._assignment.progress.keys()))
             self._consumer.resume(self._consumer.assignment())
         by_partition: dict[Partition, list[Message]] = {}
         for message in messages:

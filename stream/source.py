@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import faust
 
     from stream.metrics import Metrics
+    from stream.reader import Prepare
     from stream.records import Output, Record
     from stream.settings import Settings
 
@@ -77,7 +78,7 @@ class Stop:
 class Source(Service):
     """Reads `topics` as a member of `group`; `channel` yields a `RecordBatch` when the one before is committed.
 
-    `prepare` runs in the Kafka thread whenever partitions were assigned, before their first batch. With `tick`, a
+    `prepare` runs in the Kafka thread whenever partitions came or went, before the next batch. With `tick`, a
     member that has partitions is also handed an empty batch for every so many seconds without records, so that it can
     publish what time alone brings about.
     """
@@ -98,7 +99,7 @@ class Source(Service):
         settings: Settings,
         metrics: Metrics,
         stop: Stop,
-        prepare: Callable[[Callable[[], None]], None] = lambda _: None,
+        prepare: Prepare = lambda *_: None,
         transactional: bool,
         tick: float | None = None,
         **kwargs: Any,

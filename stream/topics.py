@@ -47,7 +47,13 @@ def needed(settings: Settings) -> list[NeededTopic]:
         NeededTopic(
             settings.topic_stories,
             "the newest state of each story",
-            {"cleanup.policy": "compact,delete", "retention.ms": month},
+            # The alerts agent reads it whole when it starts, and the segment that is written to is never compacted.
+            {
+                "cleanup.policy": "compact,delete",
+                "retention.ms": month,
+                "segment.bytes": str(32 << 20),
+                "min.cleanable.dirty.ratio": "0.1",
+            },
         ),
         NeededTopic(settings.topic_alerts, "one alert for each breaking story", {"retention.ms": month}),
         NeededTopic(settings.topic_feedback, "what editors say of articles and alerts", {"retention.ms": month}),

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from stream.clients import Clients
     from stream.metrics import Metrics
     from stream.progress import Partition
+    from stream.reader import Prepare
     from stream.records import Output, Record
     from stream.settings import Settings
 
@@ -52,7 +53,7 @@ class Transport:
         metrics: Metrics,
         deadline: Callable[[], float | None],
         outputs: Iterable[str],
-        prepare: Callable[[Callable[[], None]], None],
+        prepare: Prepare,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._agent = agent

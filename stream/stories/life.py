@@ -135,9 +135,9 @@ class Stories:
         return told
 
     def restore(self, stories: Iterable[Story]) -> None:
-        """Forget everything, and take back what was published: of each story its newest state, in any order."""
+        """Forget everything, and take back what was published: of each story its newest state, the oldest first."""
         self._forget()
-        for story in sorted(stories, key=lambda story: story.updated_at):
+        for story in stories:
             for article in story.articles:
                 self._storm.see(article.source, article.ingested_at)
             if story.state == "closed" and story.retracted_at is None:

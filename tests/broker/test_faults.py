@@ -32,7 +32,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
     ],
 )
 def test_nothing_is_lost(runs: Runs, scenario: str, delivery: str) -> None:
-    result = runs.scenario(scenario, delivery, articles=800, kills=4)
+    result = runs.classify(scenario, delivery, articles=800, kills=4)
     assert result.books.produced >= 800
     assert result.faults == []
 

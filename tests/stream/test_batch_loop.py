@@ -148,7 +148,7 @@ class BatchLoop(RuleBasedStateMachine):
             Metrics(),
             lambda: None,
             ["out"],
-            lambda _: None,
+            lambda *_: None,
             lambda _: None,
         )
         worker.open()

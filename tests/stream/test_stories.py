@@ -25,6 +25,7 @@ from stream.settings import Settings
 from stream.stories import LIFETIME, Stories, Told, life
 from stream.stories.features import story_terms
 from stream.stories.story import MAX_ARTICLES
+from tests.stream.fake_kafka import FakeMessage
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 QUAKE = "Strong earthquake shakes the coast of Aldoria, buildings collapse in Port Selm"
@@ -84,7 +85,7 @@ class Wire:
 
     def restarted(self) -> "Wire":
         other = Wire(alerts=self.alerts, topic=self.topic)
-        other.stories.restore(self.topic.values())
+        other.stories.restore(sorted(self.topic.values(), key=lambda story: story.updated_at))
         return other
 
     @property
@@ -381,6 +382,27 @@ def test_the_stage_hears_withdrawals_and_time() -> None:
     (summary,) = stage([]).alerts
     assert [type(item) for item in summary.held_back] == [HeldBack]
     assert stage([]).outputs == []
+
+
+def test_a_worker_knows_and_closes_only_the_stories_that_are_told_to_it() -> None:
+    """A copy of another worker's story grows old: to close it would close the story that the other goes on telling."""
+    published = AlertStage(Settings(), lambda: NOW)(
+        [record(encode(signal())), record(encode(signal(id="2", lang="fr")))]
+    )
+    stories = [FakeMessage(output.value, topic=output.topic) for output in published.outputs]
+    other = AlertStage(Settings(), lambda: NOW + LIFETIME)
+    other.restore([m for m in stories if m.topic() == "news.stories"], lambda lang: lang == "fr")
+    assert len(other) == 1
+    (closed,) = other([]).outputs
+    assert read(closed.value or b"", Story).lang == "fr"
+
+
+def test_a_stranger_on_the_stories_topic_stops_no_restore() -> None:
+    story = AlertStage(Settings(), lambda: NOW)([record(encode(signal()))]).outputs[0].value or b""
+    half = msgspec.json.encode({**msgspec.json.decode(story), "story_id": "x", "articles": 7})
+    stage = AlertStage(Settings(), lambda: NOW)
+    stage.restore([FakeMessage(value) for value in (b"{}", half, b"\xff", None, story)])  # type: ignore[misc]
+    assert len(stage) == 1
 
 
 def test_a_stranger_on_the_signals_topic_stops_nothing() -> None:

@@ -40,7 +40,7 @@ class Worker:
         )
         self.transport.open()
 
-    def _prepare(self, alive: object) -> None:
+    def _prepare(self, alive: object, held: object) -> None:
         self.prepared += 1
 
     def poll(self) -> Sequence[Record]:

@@ -1,4 +1,4 @@
-"""The proof of "nothing is lost": real workers on a real broker, broken while articles flow, then the books compared.
+"""The proof of "nothing is lost": real workers on a real broker, broken while records flow, then the books compared.
 
-python -m tests.broker.faults [--scenario NAME ...] [--articles N] [--kills N] [--delivery ...] [--json FILE]
+python -m tests.broker.faults [--scenario NAME ...] [--agent ...] [--delivery ...] [--articles N] [--kills N]
 """

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from typing import TYPE_CHECKING, Any
 
 import confluent_kafka
 
 from models.classifier import Article, Classifier, Verdict
-from stream import logs, publisher, transport
-from stream.classify import load_model
-from stream.commands.worker import serve
-from stream.settings import load_settings
+from stream import clients
 from tests.broker.faults.load import RAISING
+from tests.broker.odd_worker import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,7 +43,6 @@ def strike() -> Callable[[], None]:
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as `ajil worker` does, until Faust has its own
     call = strike()
 
     class StrikingProducer(confluent_kafka.Producer):
@@ -70,13 +66,9 @@ def main() -> None:
             return super().commit(*args, **kwargs)
 
     # The worker makes its clients of these names.
-    vars(publisher)["Producer"] = StrikingProducer
-    vars(transport)["Consumer"] = StrikingConsumer
-    settings = load_settings()
-    logs.configure(settings)
-    model = load_model(settings)
-    model.__class__ = RaisingClassifier
-    serve(settings, model, tuple(sys.argv[1:]))
+    vars(clients)["Producer"] = StrikingProducer
+    vars(clients)["Consumer"] = StrikingConsumer
+    run(RaisingClassifier)
 
 
 if __name__ == "__main__":

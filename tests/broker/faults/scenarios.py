@@ -14,7 +14,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from tests.broker.faults.bench import PARTITIONS, Bench, Slot, ToolMissing
+from tests.broker.faults.bench import PARTITIONS, Bench, ToolMissing
 from tests.broker.faults.odd_header import ODD, produce_odd_header
 from tests.kafka_client import MEGABYTE, create_topic
 from tests.worker_process import wait_for
@@ -22,12 +22,19 @@ from tests.worker_process import wait_for
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CONTROL", "OTHER_WORKERS", "SCENARIOS"]
+    from tests.broker.faults.classify_bench import ClassifyBench
+    from tests.broker.faults.slot import Slot
+
+__all__ = ["ALERTS", "CLASSIFY", "CONSUMER_SESSION", "CONTROL", "OTHER_ALERT_WORKERS", "OTHER_WORKERS"]
 
 STOPPED_UNCLEAN = 6
 """The exit code of a worker that could not finish its batch."""
+SHUT_OUT = 3
+"""The exit code of a worker whose instance id another member has, or a killed one until its session has ended."""
 SESSION = 6.0
 """The shortest session timeout that a broker allows by default: a freeze need not last long to outlive it."""
+CONSUMER_SESSION = 8.0
+"""What the broker is set to for groups of the consumer protocol; its default is 45 s."""
 
 
 def baseline(bench: Bench) -> None:
@@ -36,9 +43,9 @@ def baseline(bench: Bench) -> None:
     bench.finish()
 
 
-def poison(bench: Bench) -> None:
+def poison(bench: ClassifyBench) -> None:
     """With articles on which the model raises, and a header whose name is not UTF-8."""
-    bench.raising = True
+    bench.use_raising()
     bench.start()
     bench.feed(10)
     bench.odd[produce_odd_header(bench.server.address, bench.topics.raw)] = ODD
@@ -46,20 +53,37 @@ def poison(bench: Bench) -> None:
 
 
 def kill(bench: Bench) -> None:
-    """kill -9, every other one between delivery and commit, the rest at any time."""
+    """kill -9, every other one where it hurts most, between delivery and commit, the rest at any time."""
     (slot,) = bench.start(aimed=True)
     bench.feed(5 * bench.kills)
     bench.progress(0.01)
     for _ in range((bench.kills + 1) // 2):
         bench.sleep(bench.rng.uniform(0, 1.5))
         slot.kill()
-        slot.start(strike=f"kill:{bench.rng.randint(1, 4)}")
+        slot.start(strike=bench.aim("kill"))
         bench.wait("a worker's death", lambda: slot.dead or bench.all_out(), tend=False)
         slot.kill()
         slot.start()
         bench.interruptions += 2
         bench.recover()
     bench.finish()
+
+
+def consumer_protocol_kill(bench: Bench) -> None:
+    _use_consumer_protocol(bench)
+    kill(bench)
+
+
+def consumer_protocol_scale(bench: Bench) -> None:
+    _use_consumer_protocol(bench)
+    scale(bench)
+
+
+def _use_consumer_protocol(bench: Bench) -> None:
+    """KIP-848. The broker sets the session, and a killed member's instance id is free again when it has ended."""
+    bench.settings["group_protocol"] = "consumer"
+    bench.slowest_recovery = CONSUMER_SESSION + 10
+    bench.expected_exits |= {SHUT_OUT}
 
 
 def rolling_restart(bench: Bench) -> None:
@@ -87,8 +111,8 @@ def scale(bench: Bench) -> None:
 
 
 def freeze(bench: Bench) -> None:
-    """SIGSTOP past the session and back: once between delivery and commit, then at any time."""
-    (first,) = bench.start(aimed=True, strike="stop:20", session_timeout=SESSION)
+    """SIGSTOP past the session and back: once where it hurts most, then at any time."""
+    (first,) = bench.start(aimed=True, strike=bench.aim("stop"), session_timeout=SESSION)
     (second,) = bench.start(session_timeout=SESSION)
     bench.feed(60)
     bench.wait("a freeze", lambda: first.frozen)
@@ -170,8 +194,9 @@ def resets(bench: Bench) -> None:
 
 
 def slow_link(bench: Bench) -> None:
+    """50 ms and 0.6 MB/s each way, with records of 10 MB on it."""
     bench.proxied = True
-    bench.proxy.slow(0.02, 4 * MEGABYTE)
+    bench.proxy.slow(0.05, 0.6 * MEGABYTE)
     bench.start()
     bench.feed(20)
     bench.finish()
@@ -243,8 +268,32 @@ def _limit(bench: Bench, topic: str, size: int) -> None:
     admin.incremental_alter_configs([resource])[resource].result()
 
 
+def full_disk(bench: Bench) -> None:
+    _write_nowhere(bench, "full")
+
+
+def closed_log(bench: Bench) -> None:
+    _write_nowhere(bench, "closed")
+
+
+def _write_nowhere(bench: Bench, how: str) -> None:
+    """With a kill and a restart on the way: what a worker needs to start again is with Kafka alone."""
+    bench.command = ("tests.broker.faults.full_disk", how, bench.agent)
+    (slot,) = bench.start()
+    bench.feed(20)
+    bench.progress(0.3)
+    slot.kill()
+    slot.start()
+    bench.interruptions += 1
+    bench.recover()
+    bench.finish()
+
+
 def clock_jump(bench: Bench) -> None:
     """The clock goes 50 minutes ahead, then behind: Kafka refuses what is an hour ahead of its own."""
+    if bench.delivery == "exactly_once":
+        # librdkafka waits for a transaction by C11's cnd_timedwait, which libfaketime lets run on the true clock.
+        raise ToolMissing("a way to show transactions another clock")
     library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
     if library is None:
         raise ToolMissing("libfaketime (Debian's package faketime)")
@@ -264,39 +313,47 @@ def clock_jump(bench: Bench) -> None:
     bench.finish()
 
 
-SCENARIOS: dict[str, Callable[[Bench], None]] = {
-    scenario.__name__: scenario
-    for scenario in (
-        baseline,
-        poison,
-        kill,
-        rolling_restart,
-        scale,
-        freeze,
-        broker_kill,
-        broker_restart,
-        short_cut,
-        cut,
-        long_cut,
-        resets,
-        slow_link,
-        idle,
-        missing_topic,
-        enriched_unwritable,
-        rejected_unwritable,
-        stop_unwritable,
-        clock_jump,
-    )
-}
+def _named(*scenarios: Callable[..., None]) -> dict[str, Callable[..., None]]:
+    return {scenario.__name__: scenario for scenario in scenarios}
+
+
+CLASSIFY = _named(
+    baseline,
+    poison,
+    kill,
+    rolling_restart,
+    scale,
+    freeze,
+    consumer_protocol_kill,
+    consumer_protocol_scale,
+    broker_kill,
+    broker_restart,
+    short_cut,
+    cut,
+    long_cut,
+    resets,
+    slow_link,
+    idle,
+    missing_topic,
+    enriched_unwritable,
+    rejected_unwritable,
+    stop_unwritable,
+    full_disk,
+    closed_log,
+    clock_jump,
+)
+ALERTS = _named(baseline, kill, rolling_restart, scale, freeze, broker_kill, broker_restart, cut, resets, full_disk)
 
 CONTROL = "correct"
 """The worker that the known-bad ones are made of; it has none of their mistakes, and must pass."""
 
-OTHER_WORKERS = {
+OTHER_WORKERS: dict[str, Callable[..., None]] = {
     CONTROL: kill,
     "auto_commit": kill,
     "commit_before_send": kill,
     "delivery_unchecked": rejected_unwritable,
     "revoked_committed": scale,
 }
-"""Not Ajil's: workers that must be caught, and the scenario that does."""
+"""Not Ajil's classify agent: workers that must be caught, and the scenario that does."""
+OTHER_ALERT_WORKERS: dict[str, Callable[..., None]] = {"not_transactional": kill, "not_restored": kill}
+"""Alerts agents with a mistake."""
