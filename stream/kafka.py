@@ -155,8 +155,10 @@ def consumer_config(settings: Settings, group: str) -> dict[str, Any]:
             # A tenth, so that a slow network or a stall of a few seconds never costs the membership.
             "heartbeat.interval.ms": int(settings.session_timeout * 100),
         }
-    if settings.instance_id:
-        config["group.instance.id"] = f"{settings.instance_id}.{group}"
+        if settings.instance_id:
+            # Not with KIP-848: a killed member's id is held until its session has ended, and who comes back with it
+            # is shut out for good. A rebalance is cheap there.
+            config["group.instance.id"] = f"{settings.instance_id}.{group}"
     return config
 
 

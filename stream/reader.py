@@ -27,7 +27,6 @@ POLL_SECONDS = 0.2
 """How long an idle poll lasts: the worker notices a stop within it."""
 
 
-
 class Reader:
     """`prepare` runs after partitions came or went, before the next records are handed out. It is given what to call
     between its steps, and the partitions that are held now; what it raises of Kafka's is retried."""

@@ -151,7 +151,7 @@ def test_a_worker_needs_the_documented_acls_and_no_more(
     user, settings = secured
     topics = create_topics(secure.address)
     env = environment(secure.address, topics, delivery="exactly_once", **settings)
-    for component in ("Worker, classify agent", "Worker, alerts agent"):
+    for component in ("Worker, classify agent", "Worker, alerts agent", "Worker, feedback agent"):
         allow(secure, user, documented_acls(component, topics, env["AJIL_GROUP"]))
     value = {"id": "1", "title": "BREAKING: Flood warning for the whole valley", "body": "Rivers rise."}
     produce(secure.address, topics.raw, [Record(json.dumps(value).encode()), Record(b"{broken")])
@@ -159,6 +159,10 @@ def test_a_worker_needs_the_documented_acls_and_no_more(
         wait_for("alert", lambda: consume_all(secure.address, topics.alerts))
         wait_for("rejection", lambda: consume_all(secure.address, topics.rejected))
         assert len(consume_all(secure.address, topics.enriched)) == 1
+        (opened,) = consume_all(secure.address, topics.alerts)
+        alert_id = json.loads(opened.value or b"")["alert_id"]
+        produce(secure.address, topics.feedback, [Record(json.dumps({"alert_id": alert_id, "withdraw": True}).encode())])
+        wait_for("retraction", lambda: len(consume_all(secure.address, topics.alerts)) == 2)
         assert worker.stop() == 0
         assert PASSWORD not in worker.log_path.read_text()
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from stream.gateway.filters import Filter
 from stream.gateway.history import History, unseen
 from stream.gateway.positions import position_text, read_position
-from tests.stream.gateway_server import Running, alert, running
 from tests.sse import Event, EventReader
+from tests.stream.gateway_server import Running, alert, running
 
 
 async def read_some(at: Running, count: int, last_id: str | None = None, **query: str) -> tuple[list[Event], str]:
@@ -135,7 +135,7 @@ async def test_a_reader_that_leaves_is_no_error() -> None:
             answer.close()
             await asyncio.sleep(0.02)
             await at.feed((0, alert(1)))
-        while at.gateway.metrics.subscribers._value.get():
+        while at.gateway.metrics.subscribers._value.get():  # noqa: ASYNC110 (a gauge has no event)
             await asyncio.sleep(0.02)
         assert 'status="500"' not in await (await at.client.get("/metrics")).text()
 

@@ -29,8 +29,6 @@ __all__ = ["ALERTS", "CLASSIFY", "CONSUMER_SESSION", "CONTROL", "OTHER_ALERT_WOR
 
 STOPPED_UNCLEAN = 6
 """The exit code of a worker that could not finish its batch."""
-SHUT_OUT = 3
-"""The exit code of a worker whose instance id another member has, or a killed one until its session has ended."""
 SESSION = 6.0
 """The shortest session timeout that a broker allows by default: a freeze need not last long to outlive it."""
 CONSUMER_SESSION = 8.0
@@ -80,10 +78,9 @@ def consumer_protocol_scale(bench: Bench) -> None:
 
 
 def _use_consumer_protocol(bench: Bench) -> None:
-    """KIP-848. The broker sets the session, and a killed member's instance id is free again when it has ended."""
+    """KIP-848. The broker sets the session."""
     bench.settings["group_protocol"] = "consumer"
     bench.slowest_recovery = CONSUMER_SESSION + 10
-    bench.expected_exits |= {SHUT_OUT}
 
 
 def rolling_restart(bench: Bench) -> None:
