@@ -97,14 +97,17 @@ def key_terms(title: str | None, body: str, shares: Mapping[str, float]) -> list
 def share_terms(known: Mapping[str, float]) -> dict[str, float]:
     """Key term -> share of documents, from the share of documents that have each stem of `models.text.stem`.
 
-    A Latin term has its own share and those of the words that lose their ending to become it, which is never too little.
+    A Latin term has the shares of all the words that lose their ending to become it, which is never too little. What
+    would lose a further ending has none: given its own, events are found no better on average over the thresholds, and
+    0.3 to 0.7 points of BCubed F1 worse at those in use.
 
     >>> share_terms({"close": 0.2, "closed": 0.1, "closing": 0.1})
-    {'clos': 0.2, 'close': 0.2, 'closed': 0.1, 'closing': 0.1}
+    {'close': 0.2, 'clos': 0.2}
     """
     shares: dict[str, float] = {}
     for word in sorted(known):  # the kernel adds in this order too
-        for term in dict.fromkeys((_term(word), word)) if word.isascii() else (word,):
+        term = _term(word)
+        if word.isascii() or term == word:
             shares[term] = min(1.0, shares.get(term, 0.0) + known[word])
     return shares
 

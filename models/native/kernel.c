@@ -694,22 +694,23 @@ static double share_of_word(const Model *model, const uint32_t *letters, size_t 
     return share < 1 ? share : 1;
 }
 
-/* models.keyterms.share_terms: a Latin term has its own share and those of the words that `english` makes it of, added
-   in the order of the alphabet. */
+/* models.keyterms.share_terms: a Latin term has the shares of the words that `english` makes it of, added in the order
+   of the alphabet; any other its own, if it is a whole stem. */
 static double share_of(const Model *model, const uint32_t *letters, size_t length) {
     static const char *const ENDINGS[] = {"ies", "", "ed", "es", "ing", "s"};
+    uint32_t word[WORD_CHARS + ENDING], back[WORD_CHARS + ENDING], *stemmed = back;
     double sum = 0;
     if (length > WORD_CHARS) return 0;
-    if (!is_ascii(letters, length)) return share_of_word(model, letters, length);
+    if (!is_ascii(letters, length)) {
+        memcpy(back, letters, length * sizeof(uint32_t));
+        return stem(&stemmed, length, 0) == length ? share_of_word(model, letters, length) : 0;
+    }
     for (int i = 0; i < 6; i++) {
-        uint32_t word[WORD_CHARS + ENDING], back[WORD_CHARS + ENDING];
         size_t size = length - (i == 0); /* y becomes ies */
         memcpy(word, letters, size * sizeof(uint32_t));
         for (const char *letter = ENDINGS[i]; *letter != '\0'; letter++) word[size++] = (uint32_t)*letter;
         memcpy(back, word, size * sizeof(uint32_t));
-        if (size > length || i == 0) {
-            if (english(back, size) != length || memcmp(back, letters, length * sizeof(uint32_t)) != 0) continue;
-        }
+        if (english(back, size) != length || memcmp(back, letters, length * sizeof(uint32_t)) != 0) continue;
         sum += share_of_word(model, word, size);
         if (!(sum < 1)) sum = 1;
     }

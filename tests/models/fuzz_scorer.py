@@ -22,6 +22,7 @@ from tests.models.scorer_model import SENTENCES, arrays, marks
 
 WORDS = sorted({word for sentence in SENTENCES for word in sentence.split()})
 AFFIXES = "والبكفلهانتيىةآأإؤئء٠٣0123suia"
+ENDINGS = ("ies", "es", "s", "ss", "ing", "ed", "y", "ING", " http://", " https://a", " BREAKING ", "عاجل", "urgent")
 LIMITS = (0x80, 0x100, 0x700, 0xD800, 0xE000, 0x10000, 0x110000)
 
 
@@ -31,7 +32,7 @@ def text_of(chance: random.Random) -> str:
         return " ".join(chance.choices("aوs0", k=chance.randrange(400)))
     pieces: list[str] = []
     for _ in range(chance.randrange(60)):
-        kind = chance.randrange(6)
+        kind = chance.randrange(7)
         if kind == 0:
             pieces.append(chance.choice(SENTENCES))
         elif kind == 1:
@@ -42,6 +43,8 @@ def text_of(chance: random.Random) -> str:
             pieces.append(
                 chance.choice(["a", "ي", " ", "\u0301", "0", "\U0001d7d8", "bank "]) * chance.randrange(300_000)
             )
+        elif kind == 4:
+            pieces.append(chance.choice(WORDS) + chance.choice(ENDINGS))
         else:
             pieces.append(chance.choice(WORDS))
     return chance.choice(["", " ", " ", "\n"]).join(pieces)
@@ -52,12 +55,15 @@ def agree(chance: random.Random, *, styled: bool) -> None:
     model = arrays(1, styled=True) if styled else arrays(chance.choice((2, 3, 7)))
     texts = [text_of(chance) for _ in range(chance.randrange(1, 5))]
     style = [marks(text) for text in texts] if styled else None
-    native = Scorer(model, native=True).score(texts, marks=style)
-    numpy = Scorer(model, native=False).score(texts, marks=style)
+    kernel, reference = Scorer(model, native=True), Scorer(model, native=False)
+    native, numpy = kernel.score(texts, marks=style), reference.score(texts, marks=style)
     np.testing.assert_allclose(native.decision, numpy.decision, rtol=0, atol=1e-12)
     assert native.words.tolist() == numpy.words.tolist()
     assert native.terms.tolist() == numpy.terms.tolist()
     assert native.explanation == numpy.explanation
+    title, known = chance.choice([None, text_of(chance)]), chance.random() < 0.8
+    for body in texts:
+        assert kernel.key_terms(title, body, known=known) == reference.key_terms(title, body, known=known)
 
 
 def damage(chance: random.Random, packed: bytes) -> bytearray:
@@ -80,12 +86,14 @@ def survive(chance: random.Random) -> bool:
     else:
         for native in (True, False):
             Scorer(damaged, native=native).score(texts)
+        Scorer(damaged, native=True).key_terms(*texts)
     # Each section has its own end, which is watched.
     sections: list[Any] = [section.copy() for section in unpack(packed)[:-1]]
     kernel = Model(MAX_CHARS, *sections)
     for section in chance.sample(sections, 3):
         section.view(np.uint8)[:] = np.frombuffer(damage(chance, section.tobytes()), dtype=np.uint8)
     kernel.score(texts, ("<colon>\n",) * 2, np.empty((2, classes)), np.empty((2, 2), np.int64), 5, Term)
+    kernel.key_terms(*texts, 60, True)
     return passed
 
 
