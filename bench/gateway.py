@@ -248,7 +248,7 @@ def article(chance: random.Random, number: int, breaking: bool) -> bytes:
 
 def latency(brokers: str, rate: float, seconds: float) -> dict[str, Any]:
     """One article in a hundred is breaking, and has an alert of its own."""
-    limits = {"AJIL_ALERTS_PER_MINUTE": "100000", "AJIL_ALERTS_PER_SOURCE_PER_MINUTE": "100000", "AJIL_HTTP_PORT": "0"}
+    limits = {"AJIL_ALERTS_PER_MINUTE": "60000", "AJIL_ALERTS_PER_SOURCE_PER_MINUTE": "60000", "AJIL_HTTP_PORT": "0"}
     with (
         Gateway(brokers) as gateway,
         subprocess.Popen([sys.executable, "-m", "stream.cli", "worker"], env=gateway.env | limits) as worker,

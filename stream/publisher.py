@@ -143,9 +143,9 @@ class TransactionalPublisher(Publisher):
         Raises `GaveUp` when the stop deadline passes before.
         """
         begun = time.monotonic()
-        refused: Refused = []
-        done = self._transact(outputs, offsets, member, refused)
-        if any(error.code() == ClientError._MSG_TIMED_OUT for _, error in refused):
+        self._timed_out = False
+        done = self._transact(outputs, offsets, member)
+        if self._timed_out:
             self._allow(min(2 * self._seconds, LONGEST_TRANSACTION))
         elif done and time.monotonic() - begun < TRANSACTION_SECONDS / 2:
             self._allow(TRANSACTION_SECONDS)
@@ -158,10 +158,9 @@ class TransactionalPublisher(Publisher):
             self._log.info("changed the time that a transaction may take", seconds=seconds)
             self._producer = self._new_producer()
 
-    def _transact(
-        self, outputs: Sequence[Output], offsets: Sequence[ClientPartition], member: object, refused: Refused
-    ) -> bool:
+    def _transact(self, outputs: Sequence[Output], offsets: Sequence[ClientPartition], member: object) -> bool:
         waiting = dict(enumerate(outputs))
+        refused: Refused = []
         try:
             self._producer.begin_transaction()
             for at, output in enumerate(outputs):
@@ -174,6 +173,8 @@ class TransactionalPublisher(Publisher):
             raise
         except KafkaException as error:
             self._patience.tell("a transaction failed; the batch is read again", error=explain(error))
+            # Not one of the short time-outs of a call, which `_step` repeats.
+            self._timed_out = error.args[0].code() == ClientError._TIMED_OUT
             if not error.args[0].txn_requires_abort():
                 self._producer = self._new_producer()
                 return False

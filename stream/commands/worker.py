@@ -77,7 +77,7 @@ def serve(settings: Settings, model: Classifier | None, agents: tuple[str, ...])
         metrics.model_info.labels(name, version).set(1)
         log.info("model loaded", model=name, version=version)
     app = build_app(settings, model, metrics, agents)
-    # All of this stays. A full collection would walk it, and hold up every agent for 30 ms to 70 ms.
+    # All of this stays. A full collection would walk it, and hold up every agent for 50 ms and more.
     gc.collect()
     gc.freeze()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from datetime import UTC, datetime
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from stream.gateway.filters import Facts, Filter, facts_of
@@ -128,7 +127,8 @@ class History:
             return None
         found: list[Entry] = []
         size = 0
-        for entry in islice(self._entries, number - self.first, None):
+        for index in range(number - self.first, len(self._entries)):
+            entry = self._entries[index]
             if found and size + len(entry.event) > max_bytes:
                 break
             found.append(entry)

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stream.gateway.fanout import Fanout, Subscriber
 from stream.gateway.filters import Filter
 from stream.gateway.history import History, unseen
+from stream.gateway.metrics import GatewayMetrics
 from stream.gateway.positions import position_text, read_position
 from tests.sse import Event, EventReader
 from tests.stream.gateway_server import Running, alert, running
@@ -221,3 +223,64 @@ def test_whatever_gateway_a_reader_resumes_at_nothing_is_lost_or_repeated(
     assert seen == Counter(
         partition * 100 + offset for partition, count in enumerate(counts) for offset in range(count)
     )
+
+
+def test_memory_says_when_it_no_longer_has_what_a_reader_lacks() -> None:
+    history = History(3)
+    history.start(0, 10)
+    history.start(1, 0)
+    for offset in range(5):
+        history.add(0, 10 + offset, alert(offset))
+
+    assert history.since([11, 0]) is None
+    assert history.since([12, 0]) == 2
+    assert history.since([14, 0]) == 4
+    assert history.since([15, 0]) == history.end == 5
+    assert history.read(1, 1) is None
+    assert [entry.offset for entry in history.read(2, 1) or []] == [12]
+
+
+class Connection:
+    """Takes whatever is written to it."""
+
+    def __init__(self) -> None:
+        self.written = b""
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def is_closing(self) -> bool:
+        return False
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        pass
+
+    def get_extra_info(self, name: str) -> None:
+        return None
+
+
+async def test_a_stream_that_comes_in_while_alerts_are_sent_gets_none_twice() -> None:
+    history = History(10)
+    history.start(0, 0)
+    fanout = Fanout(history, GatewayMetrics())
+    early, late = Connection(), Connection()
+
+    async def come_in(connection: Connection) -> asyncio.Task[None]:
+        subscriber = Subscriber(connection, connection, Filter(), history.end, None, 20.0)  # type: ignore[arg-type]
+        task = asyncio.create_task(fanout.serve(subscriber))
+        await asyncio.sleep(0)
+        return task
+
+    tasks = [await come_in(early)]
+    history.add(0, 0, alert(1))
+    tasks.append(await come_in(late))
+    await fanout.publish(0)
+    history.add(0, 1, alert(2))
+    await fanout.publish(1)
+    fanout.stop()
+    await asyncio.gather(*tasks)
+
+    assert (early.written.count(b"event:"), late.written.count(b"event:")) == (2, 1)
