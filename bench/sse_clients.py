@@ -16,7 +16,8 @@ import sys
 import time
 from collections import Counter
 
-_TITLE = re.compile(rb'"story_id":"[^"]+","title":"[^"]*?([0-9]+) ([0-9]{19})"')
+# The first revision only: a later one has the same title, and came when it came.
+_TITLE = re.compile(rb'"kind":"opened","story_id":"[^"]+","title":"[^"]*?([0-9]+) ([0-9]{19})"')
 _LONGEST = 400
 _REQUEST = b"GET /v1/alerts/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 

@@ -103,12 +103,21 @@ def differences(admin: AdminClient, cluster: ClusterMetadata, settings: Settings
     return told
 
 
+_SMALLER_IS_BETTER = {"segment.bytes", "min.cleanable.dirty.ratio"}
+
+
 def _serves(name: str, found: str | None, wanted: str) -> bool:
-    """Whether a topic's value does as well as the one Ajil would set: more room and a longer life do."""
+    """Whether a topic's value does as well as the one Ajil would set: more room, a longer life, earlier compaction.
+
+    >>> _serves("retention.ms", "-1", "1000"), _serves("min.cleanable.dirty.ratio", "0.5", "0.1")
+    (True, False)
+    """
     if found is None:
         return False
     if name == "cleanup.policy":
         return set(wanted.split(",")) == set(found.split(",")) or found == "compact"
+    if name in _SMALLER_IS_BETTER:
+        return float(found) <= float(wanted)
     return int(found) >= int(wanted) or (name == "retention.ms" and int(found) == -1)
 
 

@@ -50,6 +50,7 @@ class Topics:
     stories: str
     alerts: str
     feedback: str
+    undelivered: str
 
 
 def create_topics(address: str, *, partitions: int = 4) -> Topics:
@@ -63,6 +64,7 @@ def create_topics(address: str, *, partitions: int = 4) -> Topics:
         stories=f"t{mark}.stories",
         alerts=f"t{mark}.alerts",
         feedback=f"t{mark}.feedback",
+        undelivered=f"t{mark}.alerts.undelivered",
     )
     settings: dict[str, dict[str, str]] = {
         topics.raw: {"max.message.bytes": str(12 * MEGABYTE)},

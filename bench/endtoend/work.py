@@ -10,7 +10,7 @@ import numpy as np
 import models.classifier
 from models.explain import explain
 from models.reference import Reference
-from models.scorer import Scores
+from models.scorer import Scorer, Scores
 from models.text import terms
 from stream.classify import ClassifyStage, load_model
 from stream.records import Place, Record
@@ -55,6 +55,8 @@ class _ScikitLearn:
         self.arrays = arrays
         self._reference = Reference.of(arrays, lambda text: terms(text[0]) + text[1])
         self._names = self._reference.tfidf.get_feature_names_out()
+        # What stories are compared by is no scikit-learn: the same for every way.
+        self.key_terms = Scorer(arrays).key_terms
 
     def score(self, texts: Sequence[str], *, marks: Sequence[Sequence[str]] | None = None) -> Scores:
         pairs: Any = list(zip(texts, [list(each) for each in marks] if marks else [[]] * len(texts), strict=True))

@@ -33,15 +33,15 @@ def test_topics_are_told_created_and_left_alone(kafka: KafkaServer) -> None:
     assert b"ajil topics --create" in missing.stderr
     created = ajil(env, "topics", "--create")
     assert created.returncode == 0, created.stderr
-    assert created.stdout.count(b"created") == 7
+    assert created.stdout.count(b"created") == 8
     again = ajil(env, "topics", "--create")
     assert again.returncode == 0
-    assert again.stdout.count(b"3 partitions") == 7
+    assert again.stdout.count(b"3 partitions") == 8
     assert ajil(env, "topics", "--check").returncode == 0
     larger = ajil(env | {"AJIL_MAX_RECORD_BYTES": str(40 << 20), "AJIL_TOPIC_PARTITIONS": "4"}, "topics", "--check")
     assert larger.returncode == 1
     assert larger.stderr.count(b"max.message.bytes") == 2 * 2  # raw and rejected, each named twice in its line
-    assert larger.stderr.count(b"has 3 partitions, not 4") == 7
+    assert larger.stderr.count(b"has 3 partitions, not 4") == 8
 
 
 def test_produce_sends_lines_and_pages_as_they_are(kafka: KafkaServer, topics: Topics, tmp_path: Path) -> None:

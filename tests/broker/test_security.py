@@ -161,7 +161,8 @@ def test_a_worker_needs_the_documented_acls_and_no_more(
         assert len(consume_all(secure.address, topics.enriched)) == 1
         (opened,) = consume_all(secure.address, topics.alerts)
         alert_id = json.loads(opened.value or b"")["alert_id"]
-        produce(secure.address, topics.feedback, [Record(json.dumps({"alert_id": alert_id, "withdraw": True}).encode())])
+        word = {"alert_id": alert_id, "withdraw": True}
+        produce(secure.address, topics.feedback, [Record(json.dumps(word).encode())])
         wait_for("retraction", lambda: len(consume_all(secure.address, topics.alerts)) == 2)
         assert worker.stop() == 0
         assert PASSWORD not in worker.log_path.read_text()

@@ -21,7 +21,7 @@ from stream.gateway.subscriptions import Subscriptions
 from stream.gateway.subscriptions.circuit import Backoff
 from stream.settings import Settings
 from tests.alerts import Receiver, alert, record, subscriptions_file
-from tests.kafka_client import consume_all, create_topic, produce
+from tests.kafka_client import Record, consume_all, produce
 from tests.worker_process import WorkerProcess, environment
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Gateway:
     """Subscriptions in this process, and what they have committed."""
 
     def __init__(self, kafka: KafkaServer, topics: Topics, file: Path) -> None:
-        self.undelivered = f"{topics.alerts}.undelivered"
+        self.undelivered = topics.undelivered
         self.settings = Settings(
             brokers=kafka.address,
             group=f"g.{topics.raw}",
@@ -86,7 +86,6 @@ class Gateway:
 
 @pytest.fixture
 def address(kafka: KafkaServer, topics: Topics) -> str:
-    create_topic(kafka.address, f"{topics.alerts}.undelivered")
     return kafka.address
 
 
@@ -175,12 +174,29 @@ async def test_an_invalid_file_is_refused_and_a_valid_one_applied(
             await until("refusal", lambda: gateway.metric("ajil_subscriptions_reloads_total", result="refused"))
             ids = send(address, topics, "a", "b")
             await until("delivery by the old file", lambda: old.taken == ids)
-            subscriptions_file(tmp_path, desk=new.toml, added=new.toml)
+            (tmp_path / "new").mkdir()
+            text = subscriptions_file(tmp_path / "new", desk=new.toml, added=new.toml).read_text()
+            file.write_text(text.replace('"secret"', '"late"'))
+            await until("refusal", lambda: gateway.metric("ajil_subscriptions_reloads_total", result="refused") == 2)
+            # The secret that was missing is enough.
+            (tmp_path / "new" / "secret").rename(tmp_path / "late")
             await until("applied", lambda: gateway.metric("ajil_subscriptions_reloads_total", result="applied"))
             await until("the added one in its place", lambda: len(gateway.committed("added.hook")) == 4)
             later = send(address, topics, "c")
             await until("delivery by the new file", lambda: new.taken == later * 2)
             assert old.taken == ids
+
+
+async def test_a_record_that_is_no_alert_holds_up_none(
+    kafka: KafkaServer, topics: Topics, address: str, tmp_path: Path
+) -> None:
+    async with Receiver() as receiver:
+        gateway = Gateway(kafka, topics, subscriptions_file(tmp_path, desk=receiver.toml))
+        async with gateway.running():
+            wrong = [b"{", b'{"alert_id": "\xff"}', b'{"more": ' + b"[" * 100_000]
+            produce(address, topics.alerts, [Record(value, key=b"a", partition=0) for value in wrong])
+            ids = send(address, topics, "a")
+            await until("delivery", lambda: receiver.taken == ids)
 
 
 async def test_what_is_refused_or_too_old_goes_to_the_dead_letters(
