@@ -15,7 +15,6 @@ from stream.records import (
     Output,
     Place,
     Record,
-    Signal,
     Story,
     Withdrawal,
     cloudevent_headers,
@@ -23,6 +22,7 @@ from stream.records import (
     header,
     read,
     read_signal,
+    trace_headers,
 )
 from stream.stories import Stories
 
@@ -130,16 +130,13 @@ class AlertStage:
                 # Only Ajil writes this topic. What a stranger put there holds no article that could be lost.
                 log.error("not a signal; passed over", place=record.place._asdict(), error=str(error))
                 continue
+            traced = trace_headers(record.headers)
             if isinstance(signal, Withdrawal):
                 told, event = self._stories.withdraw(signal, self._clock()), signal.alert_id
             else:
-                told, event = self._tell(signal, record), signal.event_id
-            traced = [(name, value) for name, value in record.headers if name.lower() == "traceparent"]
+                told, event = self._stories.tell(signal, self._clock(), header(traced, "traceparent")), signal.event_id
             self._publish(told, event, traced, announced)
         return announced
-
-    def _tell(self, signal: Signal, record: Record) -> Told:
-        return self._stories.tell(signal, self._clock(), header(record.headers, "traceparent"))
 
     def _publish(self, told: Told, event: str, traced: Headers, announced: Announced) -> None:
         for story in told.stories.values():

@@ -55,6 +55,8 @@ class Assignment:
         self.changed = False
         self.unprepared = False
         """Whether the agent must be prepared before it is handed records."""
+        self.crashed = False
+        """Whether this member leaves because its agent failed on what it had in hand."""
         self.unknown = False
         """Whether a transaction may have been committed of which no answer came."""
         self._gaps = gaps
@@ -202,7 +204,8 @@ class Assignment:
         for progress in held:
             if progress.delivered is not None:
                 progress.passed(progress.delivered)
-            progress.caution.stopped()
+            if not self.crashed:
+                progress.caution.stopped()
         # While a transaction's outcome is unknown, its offsets may be committed already: never commit those before it.
         if held and not self.unknown:
             try:

@@ -31,6 +31,7 @@ from stream.records import (
     event_id,
     first_ingested_at,
     rejected_headers,
+    trace_headers,
 )
 from stream.stories.features import story_terms
 
@@ -176,8 +177,7 @@ class ClassifyStage:
             terms=story_terms(self._model.key_terms(verdict.title, verdict.body, article.lang)),
         )
         headers = cloudevent_headers(record.headers, "ajil.article.enriched", event, time)
-        traced = [(name, value) for name, value in record.headers if name.lower() == "traceparent"]
-        told, about = encode(signal), cloudevent_headers(traced, "ajil.signal", event, time)
+        told, about = encode(signal), cloudevent_headers(trace_headers(record.headers), "ajil.signal", event, time)
         return [
             Output(self._settings.topic_enriched, key, encode(article), headers),
             *(Output(self._settings.topic_signals, lang.encode(), told, about) for lang in self._languages(article)),

@@ -21,6 +21,9 @@ __all__ = ["FeedbackStage", "Heard"]
 
 log = structlog.get_logger(__name__)
 
+MAX_NOTE = 1_000
+"""Characters of `by` and `note` that travel: a withdrawal must not be larger than its topic takes."""
+
 
 class Heard(NamedTuple):
     """`results` counts records by what became of them: withdrawn, noted or invalid."""
@@ -64,7 +67,10 @@ class FeedbackStage:
             raise msgspec.ValidationError(f"to withdraw an alert takes its alert_id; got {feedback.alert_id!r}")
         now = self._clock()
         withdrawal = Withdrawal(
-            alert_id=known[0], by=feedback.by, note=feedback.note, given_at=feedback.given_at or now
+            alert_id=known[0],
+            by=(feedback.by or "")[:MAX_NOTE] or None,
+            note=(feedback.note or "")[:MAX_NOTE] or None,
+            given_at=feedback.given_at or now,
         )
         return Output(
             self._settings.topic_signals,

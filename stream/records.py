@@ -56,6 +56,7 @@ __all__ = [
     "read",
     "read_signal",
     "rejected_headers",
+    "trace_headers",
 ]
 
 SCHEMA_VERSION = 1
@@ -68,6 +69,8 @@ ATTEMPTS = "ajil.attempts"
 INGESTED_AT = "ajil.ingested-at"
 """Headers of a rejected record that go back with it to the raw topic: it keeps its id, and is as old as it is."""
 OWN_HEADERS = frozenset({EVENT_ID, ATTEMPTS, INGESTED_AT})
+MAX_TRACEPARENT = 200
+"""Characters. W3C's has 55."""
 ERRORS = "__connect.errors."  # the names that Kafka Connect gave dead letters, so that its tools read ours
 
 
@@ -401,6 +404,17 @@ def header(headers: Headers, name: str) -> str | None:
         return None if value is None else value.decode()
     except UnicodeDecodeError:
         return None
+
+
+def trace_headers(headers: Headers) -> Headers:
+    """What records about an article keep of its headers: the last traceparent. One longer than `MAX_TRACEPARENT` is
+    none, as a story lists those of fifty articles.
+
+    >>> trace_headers([("x", b"1"), ("Traceparent", b"00-1-2-01")])
+    [('traceparent', b'00-1-2-01')]
+    """
+    parent = header([(name.lower(), value) for name, value in headers], "traceparent")
+    return [("traceparent", parent.encode())] if parent and len(parent) <= MAX_TRACEPARENT else []
 
 
 def first_ingested_at(record: Record) -> datetime:

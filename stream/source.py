@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack
 
 import structlog
@@ -217,7 +218,8 @@ class Source(Service):
                 if self._in_hand:
                     self._give_up()
         try:
-            await asyncio.wait_for(self._call(self._transport.close), self._settings.stop_deadline * 0.1)
+            close = partial(self._transport.close, crashed=self.app.crashed)
+            await asyncio.wait_for(self._call(close), self._settings.stop_deadline * 0.1)
         except TimeoutError:
             log.warning("left the group without its coordinator's answer", agent=self.agent)
         self._thread.shutdown(wait=False)

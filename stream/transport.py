@@ -174,9 +174,13 @@ class Transport:
             self._pause_after_abort()
         return done
 
-    def close(self) -> None:
-        """Leave the group. Blocks until the coordinator has been told, or is known to be away."""
+    def close(self, *, crashed: bool = False) -> None:
+        """Leave the group. Blocks until the coordinator has been told, or is known to be away.
+
+        `crashed`: an agent raised. That counts as a death, so that a record that always does it is found.
+        """
         if self._assignment is not None:
+            self._assignment.crashed = crashed
             self._consumer.close()
 
     def _on_error(self, error: ClientError) -> None:

@@ -30,9 +30,9 @@ HEADERS: Headers = [("content-type", b"application/json")]
 class Label(msgspec.Struct):
     """What `--evaluate` reads of a line beside the article."""
 
-    story: str | int | None = None
-    track: str | None = None
-    lang: str | None = None
+    story: str | int | float | None = None
+    track: str | int | None = None
+    lang: Any = None
 
 
 class Filed(NamedTuple):
@@ -98,7 +98,7 @@ def _file(
     """What the two agents make of each record, without Kafka between them; of each track apart, if asked to."""
     from stream.stories import Stories
 
-    streams: dict[str | None, tuple[Stories, datetime]] = {}
+    streams: dict[str | int | None, tuple[Stories, datetime]] = {}
     while batch := list(islice(records, size)):
         classified = stage(batch)
         signals = {
@@ -156,7 +156,7 @@ def _place(signal: Signal, told: Told) -> tuple[str | None, ArticleRef | None]:
 def _print_figures(filed: Iterable[Filed]) -> int:
     from stream.stories.agreement import agreement
 
-    labels: dict[str, list[str | int]] = {}
+    labels: dict[str, list[str | float]] = {}
     stories: dict[str, list[str]] = {}
     rejected = passed = 0
     for each in filed:
@@ -172,7 +172,7 @@ def _print_figures(filed: Iterable[Filed]) -> int:
         if label.story is None or story_id is None:
             passed += 1
             continue
-        name = label.track or label.lang or each.signal.lang
+        name = str(label.track or label.lang or each.signal.lang)
         labels.setdefault(name, []).append(label.story)
         stories.setdefault(name, []).append(story_id)
     if not labels:

@@ -20,6 +20,7 @@ from stream.stories.placing import Placer
 from stream.stories.storm import StormControl
 from stream.stories.story import (
     CONFIRMING_OUTLETS,
+    bounded,
     find,
     is_news,
     joined,
@@ -54,7 +55,8 @@ CLOSED_AT_ONCE = 100
 SUMMARY_AFTER = timedelta(minutes=1)
 """How long storm control collects before it tells what it has kept back ..."""
 SUMMARY_STORIES = 500
-"""... and how many stories one summary tells at most: it must fit into one record."""
+SUMMARY_TITLE = 200
+"""... and how many stories one summary tells at most, with how much of each title: it must fit into one record."""
 
 
 class Told(NamedTuple):
@@ -94,7 +96,7 @@ class Stories:
 
     def tell(self, signal: Signal, now: datetime, traceparent: str | None = None) -> Told:
         """Place one article's signal in its story. `now` never goes back."""
-        told = self.tick(now)
+        told, signal = self.tick(now), bounded(signal)
         self._storm.see(signal.source, min(signal.ingested_at, now))
         story = self._story_of(signal)
         known = None if story is None else find(story, signal.source, signal.id)
@@ -139,7 +141,7 @@ class Stories:
         self._forget()
         for story in stories:
             for article in story.articles:
-                self._storm.see(article.source, article.ingested_at)
+                self._storm.see(article.source, min(article.ingested_at, story.updated_at))
             if story.state == "closed" and story.retracted_at is None:
                 continue
             self._keep(story)
@@ -172,7 +174,7 @@ class Stories:
     def _announce(self, story: Story, signal: Signal, now: datetime, told: Told, *, grown: bool = False) -> None:
         """Decide what subscribers hear of a story that has changed, and keep it."""
         at = min(signal.ingested_at, now)
-        if story.retracted_at is None and story.revision == 0 and is_news(story):
+        if story.retracted_at is None and story.revision == 0 and is_news(story, at):
             limit = self._storm.limit(signal.source, at)
             if limit is None:
                 title = signal.title if signal.breaking.flag and signal.title else story.title
@@ -274,8 +276,10 @@ class Stories:
     def _changed(self, story: Story, told: Told) -> None:
         self._keep(story)
         told.stories[story.story_id] = self._with_memory(story)
-        if len(self._stories) > MAX_STORIES:
-            self._close(next(iter(self._stories)), story.updated_at, told)
+        # More than one where this worker has taken over another's stories.
+        over = min(len(self._stories) - MAX_STORIES, CLOSED_AT_ONCE)
+        for name in list(islice(self._stories, max(0, over))):
+            self._close(name, story.updated_at, told)
 
     def _with_memory(self, story: Story) -> Story:
         if story.state == "closed":
@@ -290,7 +294,11 @@ class Stories:
             self._unplace(story)
         self._stories[story.story_id] = _Kept(story.updated_at, encode(replace(story, memory=None)))
         for article in story.articles:
-            self._articles[_article_key(article.source, article.id)] = story.story_id
+            key = _article_key(article.source, article.id)
+            other = self._articles.get(key)
+            # An article that came back after its story was closed is in a newer one now.
+            if other is None or read(self._stories[other].value, Story).opened_at <= story.opened_at:
+                self._articles[key] = story.story_id
 
     def _drop(self, story: Story) -> None:
         del self._stories[story.story_id]
@@ -323,7 +331,7 @@ def _held_back(story: Story) -> HeldBack:
     return HeldBack(
         story_id=story.story_id,
         alert_id=story.alert_id,
-        title=story.title,
+        title=story.title[:SUMMARY_TITLE],
         lang=story.lang,
         source=story.articles[-1].source,
         held_back_at=story.held_back_at,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from models.breaking import WINDOW
 from stream.records import TAKEN_BACK, Alert, AlertKind, ArticleRef, Signal, Story
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CONFIRMING_OUTLETS",
     "MAX_ARTICLES",
+    "bounded",
     "find",
     "is_news",
     "joined",
@@ -34,8 +36,16 @@ __all__ = [
 MAX_ARTICLES = 50
 """Articles listed in one story: the first `FIRST_ARTICLES`, which opened it, and the last ones."""
 FIRST_ARTICLES = 10
+MAX_URL, MAX_SOURCE = 2_000, 200
+"""Characters: the articles of a story must fit into one record of a megabyte, whatever their producers say."""
 CONFIRMING_OUTLETS = 3
 """Three outlets on one story have been right every time it was measured; two one time in three (docs/stories.md)."""
+
+
+def bounded(signal: Signal) -> Signal:
+    """Without a longer address than people can use, and with a source that is short, or none where it is empty."""
+    url = signal.url if len(signal.url or "") <= MAX_URL else None
+    return replace(signal, url=url, source=(signal.source or "")[:MAX_SOURCE] or None)
 
 
 def reference(
@@ -124,9 +134,9 @@ def stands(story: Story) -> bool:
     return is_news(story) or len(story.outlets) >= CONFIRMING_OUTLETS
 
 
-def is_news(story: Story) -> bool:
-    """Whether some article of it is breaking."""
-    return any(article.breaking for article in story.articles)
+def is_news(story: Story, at: datetime | None = None) -> bool:
+    """Whether some article of it is breaking; with `at`, whether it still is: what was held back grows old."""
+    return any(a.breaking and (at is None or at - a.ingested_at < WINDOW) for a in story.articles)
 
 
 def find(story: Story, source: str | None, id: str) -> ArticleRef | None:
@@ -135,7 +145,8 @@ def find(story: Story, source: str | None, id: str) -> ArticleRef | None:
 
 
 def supersedes(signal: Signal, known: ArticleRef) -> bool:
-    """Whether a signal tells more than what is known of its article: a higher version, or without one another title.
+    """Whether a signal tells more than what is known of its article: a higher version; or, where one has no version,
+    another title, a breaking one, or the first version. What Kafka had earlier is a repeat then.
 
     >>> _order("10") > _order("9")
     True
@@ -146,7 +157,10 @@ def supersedes(signal: Signal, known: ArticleRef) -> bool:
         # What takes an article back may do so under the version that it takes back.
         newer, old = _order(signal.version), _order(known.version)
         return newer > old or (newer == old and takes_back(signal) and known.pubstatus is None)
-    return known.pubstatus is None and (signal.title != known.title or takes_back(signal))
+    if known.pubstatus is not None or takes_back(signal):
+        return known.pubstatus is None
+    more = signal.title != known.title or signal.breaking.flag > known.breaking or signal.version is not None
+    return more and signal.ingested_at >= known.ingested_at
 
 
 def takes_back(signal: Signal) -> bool:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from stream.records import Alert, Feedback, Story, encode, read
+from stream.classify import ClassifyStage, load_model
+from stream.records import Alert, Feedback, Place, Story, encode, read
+from stream.records import Record as KafkaRecord
+from stream.settings import Settings
 from tests.kafka_client import Record, Topics, consume_all, produce
 from tests.worker_process import WorkerProcess, environment, wait_for
 
@@ -94,3 +98,23 @@ def test_a_quiet_worker_still_sends_the_summary_of_what_it_held_back(
     (summary,) = (alert for alert in alerts(kafka, topics) if alert.kind == "summary")
     assert len(summary.held_back) == 3
     assert sum(story.summarised for story in stories(kafka, topics)) == 3
+
+
+def test_a_signal_that_the_agent_always_fails_on_is_found_and_holds_up_no_other(
+    kafka: KafkaServer, topics: Topics, tmp_path: Path
+) -> None:
+    stage = ClassifyStage(load_model(Settings()), Settings(topic_signals=topics.signals))
+    articles = [article("1", "BREAKING: Mayor resigns"), article("2", "poison"), article("3", "BREAKING: Ferry sinks")]
+    place, now = Place("raw", 0, 0), datetime.now(UTC)
+    raw = [KafkaRecord(place._replace(offset=n), now, None, a.value, ()) for n, a in enumerate(articles)]
+    signals = [output for output in stage(raw).outputs if output.topic == topics.signals]
+    produce(kafka.address, topics.signals, [Record(output.value, key=b"en") for output in signals])
+    env = environment(kafka.address, topics, batch_size=4, instance_id="slot-1", session_timeout=6)
+    for _ in range(12):
+        with WorkerProcess(tmp_path, env, module="tests.broker.raising_worker") as worker:
+            wait_for("the end", lambda w=worker: w.process.poll() is not None or len(alerts(kafka, topics)) == 2)
+            if worker.process.poll() is None:
+                assert worker.logged("a signal that kills the worker; passed over")
+                assert worker.stop() == 0
+                return
+    raise AssertionError("the signal was not found")

@@ -28,6 +28,11 @@ def test_a_withdrawal_goes_to_the_language_of_its_alert() -> None:
     assert withdrawals == [Withdrawal(alert_id=ALERT, by="desk", note="a drill", given_at=NOW)]
 
 
+def test_a_withdrawal_never_grows_beyond_its_note() -> None:
+    (withdrawal,) = heard(encode(Feedback(alert_id=ALERT, withdraw=True, by="b" * 9_000, note="n" * 900_000)))[1]
+    assert (withdrawal.by, withdrawal.note) == ("b" * 1_000, "n" * 1_000)
+
+
 def test_what_is_said_of_an_article_is_noted() -> None:
     assert heard(encode(Feedback(id="1", topic="sport"))) == ({"noted": 1}, [])
 

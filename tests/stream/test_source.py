@@ -44,7 +44,7 @@ class QuietTransport:
         delivered()
         return True
 
-    def close(self) -> None:
+    def close(self, *, crashed: bool = False) -> None:
         self.closed = True
 
 

@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
+from models.breaking import WINDOW
 from models.keyterms import key_terms
 from stream.alerts import AlertStage
 from stream.records import (
@@ -24,12 +26,14 @@ from stream.records import (
 from stream.settings import Settings
 from stream.stories import LIFETIME, Stories, Told, life
 from stream.stories.features import story_terms
-from stream.stories.story import MAX_ARTICLES
+from stream.stories.story import MAX_ARTICLES, MAX_URL
 from tests.stream.fake_kafka import FakeMessage
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 QUAKE = "Strong earthquake shakes the coast of Aldoria, buildings collapse in Port Selm"
 AGAIN = "Buildings collapse in Port Selm as a strong earthquake shakes the coast of Aldoria"
+MEGABYTE = 1_000_000
+"""What a topic takes by default, its framing left out."""
 VOTE = "Parliament of Norvia passes the budget after a night of talks on pensions"
 
 
@@ -167,6 +171,34 @@ def test_a_repeat_changes_nothing() -> None:
     assert told == again == Told({}, [], [])
 
 
+def test_a_repeat_of_what_came_before_the_newest_reading_changes_nothing() -> None:
+    wire = Wire()
+    batch = [signal(event="e1"), signal(QUAKE + ", nine dead", event="e2", at=NOW + timedelta(seconds=1))]
+    wire.tell(*batch, *batch)
+    assert wire.kinds == [("opened", 1), ("updated", 2)]
+
+
+@pytest.mark.parametrize("version", [None, "2"])
+def test_the_same_title_again_breaks_the_story_when_it_is_breaking_now(version: str | None) -> None:
+    wire = Wire()
+    wire.tell(signal(flag=False, event="e1"), signal(event="e2", version=version))
+    assert wire.kinds == [("opened", 1)]
+    assert len(wire.topic) == 1
+
+
+def test_a_first_version_updates_what_had_none() -> None:
+    wire = Wire()
+    wire.tell(signal(event="e1"), signal(event="e2", version="1"), signal(event="e1"))
+    assert wire.kinds == [("opened", 1), ("updated", 2)]
+
+
+def test_an_empty_source_is_none() -> None:
+    wire = Wire()
+    wire.tell(signal(source=""), signal(source=None, event="e2"))
+    assert wire.kinds == [("opened", 1)]
+    assert [story.article_count for story in wire.topic.values()] == [1]
+
+
 @pytest.mark.parametrize(("version", "kinds"), [("10", 2), ("8", 1), ("9", 1)])
 def test_a_higher_version_updates_its_story_and_a_lower_one_does_not(version: str, kinds: int) -> None:
     wire = Wire()
@@ -214,6 +246,26 @@ def test_an_article_released_again_is_news_again() -> None:
     wire = Wire()
     wire.tell(signal(version="1"), signal(version="2", pubstatus="withheld"), signal(version="3", pubstatus="usable"))
     assert wire.kinds == [("opened", 1), ("retracted", 2), ("opened", 1)]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_an_article_released_again_stays_in_its_new_story(restart: bool) -> None:
+    wire = Wire()
+    released = signal(version="3", at=NOW + timedelta(seconds=1))
+    wire.tell(
+        signal(version="1"),
+        signal(AGAIN, id="2", source="two.example", flag=False),
+        signal(version="2", pubstatus="withheld"),
+        released,
+        # The closed story changes once more.
+        signal(AGAIN, id="2", source="two.example", pubstatus="canceled", at=NOW + timedelta(seconds=2)),
+    )
+    if restart:
+        wire = wire.restarted()
+    before = len(wire.alerts)
+    assert wire.tell(released) == Told({}, [], [])
+    assert len(wire.alerts) == before
+    assert wire.tell(signal(version="4", pubstatus="canceled")).alerts[0].alert_id == wire.alerts[before - 1].alert_id
 
 
 def test_an_alert_that_others_bear_out_is_updated_not_retracted() -> None:
@@ -290,6 +342,15 @@ def test_what_was_held_back_is_alerted_when_another_outlet_tells_it() -> None:
     assert wire.stories.tick(NOW + timedelta(minutes=5)).alerts == []
 
 
+def test_what_was_held_back_is_no_alert_when_it_is_no_news_any_more() -> None:
+    wire = Wire(Stories(quiet()))
+    wire.tell(*events(2, "noisy.example"), signal(source="noisy.example"))
+    wire.tell(signal(AGAIN, source="calm.example", flag=False, at=NOW + WINDOW))
+    assert wire.kinds[2:] == [("summary", 1)]
+    wire.tell(signal(AGAIN, source="third.example", at=NOW + WINDOW))
+    assert wire.kinds[3:] == [("opened", 1), ("confirmed", 2)]
+
+
 def test_a_restart_forgets_neither_what_waits_for_a_summary_nor_what_was_summarised() -> None:
     wire = Wire(Stories(quiet()))
     wire.tell(*events(4, "noisy.example"))
@@ -299,12 +360,44 @@ def test_a_restart_forgets_neither_what_waits_for_a_summary_nor_what_was_summari
     assert wire.restarted().stories.tick(NOW + timedelta(minutes=9)).alerts == []
 
 
+def test_an_outlet_whose_clock_was_ahead_is_not_silenced_by_a_restart() -> None:
+    wire = Wire(Stories(quiet()))
+    ahead = signal(source="ahead.example", flag=False, at=NOW + timedelta(days=300))
+    wire.heard(wire.stories.tell(ahead, NOW))
+    wire = Wire(Stories(quiet()), topic=wire.topic)
+    wire.stories.restore(wire.topic.values())
+    for n, one in enumerate(events(5, "ahead.example")):
+        at = NOW + timedelta(minutes=n)
+        wire.heard(wire.stories.tell(replace(one, ingested_at=at), at))
+    assert wire.kinds == [("opened", 1)] * 5
+
+
 def test_a_summary_never_grows_beyond_one_record() -> None:
     wire = Wire(Stories(quiet()))
-    wire.tell(*events(life.SUMMARY_STORIES + 5, "noisy.example"))
+    long = "\U0001f525" * 1000  # four bytes each
+    wire.tell(*(replace(one, title=long) for one in events(life.SUMMARY_STORIES + 5, long)))
     summaries = [alert for alert in wire.alerts if alert.kind == "summary"]
     assert [len(alert.held_back) for alert in summaries] == [life.SUMMARY_STORIES]
-    assert len(encode(summaries[0])) < 500_000
+    assert len(encode(summaries[0])) < MEGABYTE
+
+
+def test_a_story_never_grows_beyond_one_record() -> None:
+    wire = Wire()
+    for n in range(MAX_ARTICLES + 2):
+        title = (QUAKE if n % 2 else AGAIN) + " " + "\U0001f525" * 920
+        name = f"{n:03}" + "\U0001f525" * 500
+        url = "https://example.org/" + "\U0001f525" * (MAX_URL - 20)
+        one = signal(title, id=name, source=4 * name, event=f"{n:064}", version="\U0001f525" * 200)
+        wire.heard(wire.stories.tell(replace(one, url=url), NOW, "0" * 200))
+    (story,) = wire.topic.values()
+    assert len(story.articles) == MAX_ARTICLES
+    assert max(len(encode(each)) for each in (story, *wire.alerts)) < MEGABYTE
+
+
+def test_an_address_that_is_too_long_is_left_out() -> None:
+    wire = Wire()
+    wire.tell(replace(signal(), url="https://example.org/" + "x" * MAX_URL), replace(signal(VOTE, id="2"), url="u"))
+    assert [alert.articles[0].url for alert in wire.alerts] == [None, "u"]
 
 
 def test_a_silent_story_is_closed() -> None:
@@ -328,6 +421,16 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (len(biggest.articles), biggest.article_count) == (MAX_ARTICLES, MAX_ARTICLES + 20)
     assert [article.id for article in biggest.articles[:2]] == ["0", "1"]
     assert biggest.articles[-1].id == f"{MAX_ARTICLES + 19}"
+
+
+def test_stories_taken_over_from_another_worker_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    wire = Wire()
+    wire.tell(*events(30, "one.example"))
+    monkeypatch.setattr(life, "MAX_STORIES", 10)
+    wire = wire.restarted()
+    wire.tell(signal())
+    assert len(wire.stories) == 10
+    assert [story.state for story in wire.topic.values()].count("closed") == 21
 
 
 def test_languages_are_bounded_and_every_story_is_told_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -370,6 +473,13 @@ def test_the_stage_writes_story_and_alert_by_story_id() -> None:
     assert dict(alert.headers)["ce_id"] == f"{announced.alerts[0].alert_id}/1".encode()
     assert msgspec.json.decode(alert.value or b"", type=Alert) == announced.alerts[0]
     assert announced.alerts[0].articles[0].traceparent == "00-1"
+
+
+def test_a_traceparent_that_is_too_long_is_left_out() -> None:
+    long = [("traceparent", b"0" * 900_000)]
+    announced = AlertStage(Settings(), lambda: NOW)([record(encode(signal()), long)])
+    assert announced.alerts[0].articles[0].traceparent is None
+    assert all("traceparent" not in dict(output.headers) for output in announced.outputs)
 
 
 def test_the_stage_hears_withdrawals_and_time() -> None:

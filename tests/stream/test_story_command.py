@@ -84,6 +84,14 @@ def test_tracks_are_streams_of_their_own() -> None:
     assert all(line.split()[8:] == ["1", "1", "1"] for line in lines[-2:])
 
 
+def test_labels_and_tracks_may_be_numbers() -> None:
+    numbers = [at(0, **{**FLOOD, "story": 1.5, "track": 7, "lang": 5}), at(1, **{**PRIZE, "story": 2, "track": 7})]
+    lines = stories(numbers, "--evaluate").stdout.splitlines()
+
+    assert [line.split()[0] for line in lines[2:]] == ["7"]
+    assert lines[2].split()[8:] == ["2", "2", "2"]
+
+
 def test_what_is_not_counted_is_told() -> None:
     unlabelled = {name: value for name, value in PRIZE.items() if name != "story"}
     result = stories([*STREAM, "{", at(5, **{**unlabelled, "id": "4"})], "--evaluate", "--strict")
