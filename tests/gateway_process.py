@@ -61,8 +61,9 @@ class GatewayProcess:
         return self
 
     def wait_reading(self) -> Self:
-        """Until it reads both topics."""
+        """Until it reads both topics, and can produce."""
         wait_for("gateway reading", lambda: self._alive() and len(self.logged("reading")) >= 2)
+        wait_for("gateway producing", lambda: self._alive() and bool(self.logged("producing to Kafka")))
         return self
 
     def _alive(self) -> bool:

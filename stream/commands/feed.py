@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 def _urls(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    from urllib.parse import urlsplit
+    from yarl import URL
 
     for value in values:
         try:
-            wrong = urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname
+            wrong = URL(value).scheme not in ("http", "https") or not URL(value).host
         except ValueError:
             wrong = True
         if wrong:

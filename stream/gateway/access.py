@@ -64,16 +64,20 @@ class Access:
 
     def check(self, request: web.Request) -> None:
         """Refuse foreign hosts (DNS rebinding) and what foreign pages send (CSRF). Raises `Problem`."""
-        host = _host(request.host)
+        # Not `request.host`: where there is none (HTTP/1.0) it asks the name server.
+        told = request.headers.get(hdrs.HOST, "")
+        host = _host(told)
         if self._loopback or self._hosts:
             known = host in self._hosts or (self._loopback and host is not None and is_loopback(host))
             if not known:
                 raise Problem(421, "this gateway does not answer to that host name (AJIL_GATEWAY_HOSTS)")
+        elif told and host is None:
+            raise Problem(400, "the Host header is no host and port")
         if request.method in _SAFE:
             return
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is not None:
-            foreign = origin not in self._origins and origin.partition("://")[2].lower() != request.host.lower()
+            foreign = origin not in self._origins and origin.partition("://")[2].lower() != told.lower()
         else:
             foreign = request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none")
         if foreign:
@@ -152,12 +156,14 @@ def _listed(text: str | None) -> list[str]:
 
 
 def _host(told: str) -> str | None:
-    """The host name in a Host header, without its port.
+    """The host name in a Host header, without its port; None where it is none.
 
-    >>> _host("[::1]:8090"), _host("Desk.example.org:80")
-    ('::1', 'desk.example.org')
+    >>> _host("[::1]:8090"), _host("Desk.example.org:80"), _host("desk.example.org:port")
+    ('::1', 'desk.example.org', None)
     """
     try:
-        return urlsplit(f"//{told}").hostname
+        parts = urlsplit(f"//{told}")
+        _ = parts.port  # checks it
+        return parts.hostname
     except ValueError:
         return None

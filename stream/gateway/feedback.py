@@ -30,12 +30,15 @@ Id = Annotated[str, Meta(min_length=1, max_length=512)]
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What may be sent: the fields of `Feedback` that its sender decides."""
+    """What may be sent: the fields of `Feedback` that its sender decides.
+
+    `$(?!\\n)` is the end in JSON Schema's dialect and in Python's, where `$` alone is also before a last line end.
+    """
 
     id: Id | None = None
-    event_id: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] | None = None
-    alert_id: Annotated[str, Meta(pattern="^[a-z]{2,8}-[0-9a-f]{32}$")] | None = None
-    topic: Annotated[str, Meta(pattern="^[a-z0-9_]{1,64}$")] | None = None
+    event_id: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")] | None = None
+    alert_id: Annotated[str, Meta(pattern=r"^[a-z]{2,8}-[0-9a-f]{32}$(?!\n)")] | None = None
+    topic: Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,64}$(?!\n)")] | None = None
     breaking: bool | None = None
     withdraw: bool = False
     by: Annotated[str, Meta(max_length=200)] | None = None

@@ -36,6 +36,7 @@ AT_WORK, IN_LINE, LINE_SECONDS = 16, 1000, 5.0
 
 _NDJSON = {"application/x-ndjson", "application/jsonl", "application/ndjson", "application/jsonlines"}
 _PAGES = {"text/html", "application/xhtml+xml", "text/plain"}
+_ENCODINGS = {"identity", "gzip", "deflate"}
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}(?:-[0-9a-f]+)+", re.ASCII)
 _STATUS = {Reason.TOO_LARGE: 413, Reason.UNSUPPORTED_CONTENT_TYPE: 415}
 
@@ -166,7 +167,14 @@ def _away(detail: str) -> Problem:
 
 
 async def read_body(request: web.Request, limit: int) -> bytes:
-    """The body, decompressed. Raises `Problem` (400, 408, 413)."""
+    """The body, decompressed. Raises `Problem` (400, 408, 413, 415)."""
+    # What aiohttp does not know it hands out as it came.
+    if request.headers.get("Content-Encoding", "identity").strip().lower() not in _ENCODINGS:
+        raise Problem(
+            415,
+            "the content-encoding is not gzip or deflate",
+            headers={"Accept-Encoding": "gzip, deflate", "Connection": "close"},
+        )
     if (request.content_length or 0) > limit:
         raise _too_long(limit)
     body = bytearray()
@@ -185,7 +193,7 @@ def _too_long(limit: int) -> Problem:
     # The rest of the body is not read, so the connection cannot be used for another request.
     return Problem(
         413,
-        f"the request is longer than {limit} bytes (AJIL_GATEWAY_MAX_REQUEST_BYTES)",
+        f"the request is longer than {limit} bytes",
         headers={"Connection": "close"},
     )
 
@@ -203,7 +211,7 @@ def _split(body: bytes, content_type: str | None) -> tuple[list[bytes], list[tup
             f"the content type {media[:60] or 'is missing: it'!s} is not application/json, application/x-ndjson, "
             "text/html or text/plain",
         )
-    if "charset" in parameters.lower() and "utf-8" not in parameters.lower():
+    if "charset" in parameters.lower() and not re.search("utf-?8", parameters, re.IGNORECASE):
         raise Problem(415, "many articles in one request are UTF-8")
     body = body.removeprefix(b"\xef\xbb\xbf")
     if is_json:

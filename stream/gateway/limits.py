@@ -35,11 +35,14 @@ class RateLimit:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def wait(self, client: str, count: int) -> int:
-        """Take `count` from the client's bucket and return 0, or take nothing and return the whole seconds to wait."""
+        """Take `count` from the client's bucket and return 0, or take nothing and return the whole seconds to wait.
+
+        A count of 0 takes nothing, and waits for one.
+        """
         now = self._clock()
         left, since = self._buckets.pop(client, (self._burst, now))
         left = min(self._burst, left + (now - since) * self._rate)
-        missing = count - left
+        missing = max(count, 1) - left
         self._buckets[client] = (left - count if missing <= 0 else left, now)
         if len(self._buckets) > MAX_CLIENTS:
             self._buckets.popitem(last=False)

@@ -28,7 +28,8 @@ class Problem(Exception):
         headers: Mapping[str, str] | None = None,
         errors: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
-        super().__init__(detail)
+        # A header may hold bytes that are no text; they come as surrogates, which no answer can carry.
+        super().__init__(detail.encode("utf-8", "replace").decode())
         self.status = status
         self.headers = dict(headers or {})
         self.errors = errors

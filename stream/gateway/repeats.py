@@ -21,6 +21,8 @@ LIMIT = 100_000
 
 
 class _Taken(NamedTuple):
+    """`at`: when Kafka acknowledged it, before that when it was handed over."""
+
     digest: bytes
     future: asyncio.Future[Place]
     at: float
@@ -38,16 +40,30 @@ class Repeats:
         self._taken: OrderedDict[str, _Taken] = OrderedDict()
 
     def find(self, id_: str, digest: bytes) -> asyncio.Future[Place] | None:
-        """The future of an article with this id and content, unless it failed or is too long ago."""
+        """The future of an article with this id and content, unless it failed or Kafka has had it for too long."""
         taken = self._taken.get(id_)
-        if taken is None or taken.digest != digest or self._clock() - taken.at > self._seconds:
+        if taken is None or taken.digest != digest:
             return None
-        failed = taken.future.done() and (taken.future.cancelled() or taken.future.exception() is not None)
-        return None if failed else taken.future
+        if not taken.future.done():
+            return taken.future
+        failed = taken.future.cancelled() or taken.future.exception() is not None
+        return None if failed or self._clock() - taken.at > self._seconds else taken.future
 
     def keep(self, id_: str, digest: bytes, future: asyncio.Future[Place]) -> None:
-        now = self._clock()
+        self._put(id_, _Taken(digest, future, self._clock()))
+        future.add_done_callback(lambda _: self._settled(id_, future))
+
+    def _settled(self, id_: str, future: asyncio.Future[Place]) -> None:
+        """The time counts from here: while Kafka is away, an article may be on its way for hours."""
+        taken = self._taken.get(id_)
+        if taken is not None and taken.future is future:
+            self._put(id_, taken._replace(at=self._clock()))
+
+    def _put(self, id_: str, taken: _Taken) -> None:
         self._taken.pop(id_, None)
-        self._taken[id_] = _Taken(digest, future, now)
-        while len(self._taken) > self._limit or now - next(iter(self._taken.values())).at > self._seconds:
+        self._taken[id_] = taken
+        while len(self._taken) > self._limit or self._is_old(next(iter(self._taken.values())), taken.at):
             self._taken.popitem(last=False)
+
+    def _is_old(self, taken: _Taken, now: float) -> bool:
+        return taken.future.done() and now - taken.at > self._seconds

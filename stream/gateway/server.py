@@ -35,6 +35,8 @@ from stream.gateway.subscriptions import Subscriptions
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from aiohttp.web_protocol import RequestHandler
+
     from stream.settings import Settings
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -46,6 +48,10 @@ BURST_SECONDS = 10
 FLUSH_SECONDS = 2.0
 BACKLOG = 1024
 """Connections that wait to be accepted: after a restart every reader comes back at once."""
+KEEP_ALIVE_SECONDS = 75.0
+"""An idle connection is closed after it: longer than proxies keep theirs, so that they never use one just closed."""
+SILENT_SECONDS = 30.0
+"""A connection that has sent no request is closed after it, or after twice as long."""
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +64,7 @@ class Gateway:
 
     def __init__(self, settings: Settings, producer: Producer | None = None) -> None:
         self._in_hand = 0
+        self._heard: set[object] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self.metrics = metrics = GatewayMetrics()
@@ -122,6 +129,17 @@ class Gateway:
                 tasks.create_task(reader.run())
             tasks.create_task(self.alerts.fanout.beat())
 
+    async def close_silent(self, server: web.Server, seconds: float = SILENT_SECONDS) -> None:
+        """Close connections that send no request, until cancelled: aiohttp would let strangers keep them for ever."""
+        known: set[RequestHandler] = set()
+        while True:
+            await asyncio.sleep(seconds)
+            open_ = set(server.connections)
+            self._heard &= open_
+            for connection in known & open_ - self._heard:
+                connection.force_close()
+            known = open_
+
     async def finish(self, seconds: float) -> bool:
         """Wait until no request is in hand; whether that was in time.
 
@@ -146,6 +164,7 @@ class Gateway:
         status = 500
         self._in_hand += 1
         self._idle.clear()
+        self._heard.add(request.protocol)
         try:
             answered = await self._handle(request, handler)
             status = answered.status
@@ -171,7 +190,8 @@ class Gateway:
             allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
             return response(Problem(error.status, error.reason, headers=allow))
         except (web.RequestPayloadError, ConnectionResetError):
-            return response(Problem(400, "the body broke off, or is not in its content-encoding"))
+            told = "the body broke off, or is not in its content-encoding"
+            return response(Problem(400, told, headers={"Connection": "close"}))
         except Exception:
             log.exception("a request failed", method=request.method, path=request.path)
             return response(Problem(500, "the gateway failed on this request; its log says how"))
@@ -218,8 +238,16 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop_or_exit)
 
-    runner = web.AppRunner(gateway.app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+    runner = web.AppRunner(
+        gateway.app,
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=1.0,
+        keepalive_timeout=KEEP_ALIVE_SECONDS,
+    )
     await runner.setup()
+    assert runner.server is not None
+    closing = asyncio.create_task(gateway.close_silent(runner.server))
     running: asyncio.Task[None] | None = None
     try:
         site = await _listen(runner, settings, tls)
@@ -234,6 +262,7 @@ async def serve(settings: Settings) -> None:
         gateway.alerts.fanout.stop()
         finished = await gateway.finish(settings.stop_deadline)
     finally:
+        closing.cancel()
         ending = [gateway.subscriptions.stop()] if gateway.subscriptions else []
         await asyncio.gather(runner.cleanup(), *ending)
         if running:

@@ -35,7 +35,7 @@ class SessionDesk:
     async def post(self, request: web.Request) -> web.Response:
         """Exchange the token of the Authorization header for a cookie."""
         caller = self._access.caller(request)
-        if caller.name is None and "Authorization" not in request.headers:
+        if "Authorization" not in request.headers:  # a cookie does not renew itself
             raise Problem(401, "send Authorization: Bearer TOKEN", headers={"WWW-Authenticate": "Bearer"})
         response = _answer(caller)
         self._access.open_session(request, response, caller)

@@ -267,7 +267,8 @@ async def test_the_command_sends_to_the_raw_topic(site: Site) -> None:
         assert done.returncode == 1, done.stderr
         assert "/rss: 2 of 2 entries sent" in done.stderr
         assert "/bad: the server answered 404" in done.stderr
-        assert (await asyncio.to_thread(ajil, "ftp://ledger.example/rss")).returncode == 2
+        for wrong in ("ftp://ledger.example/rss", "https://ledger.example:99999/rss"):
+            assert (await asyncio.to_thread(ajil, wrong)).returncode == 2
         records = consume_all(broker.brokers, "news.articles.raw")
     found = {record.key: record for record in records}
     assert set(found) == {b"harbour.example/12", b"https://www.harbour.example/a/11"}

@@ -105,6 +105,7 @@ async def test_a_browser_exchanges_its_token_for_a_cookie(tokens: Path) -> None:
         assert "Secure" not in cookie
         kept = {"Cookie": cookie.partition(";")[0]}
         at.client.session.cookie_jar.clear()
+        assert (await at.client.post("/v1/session", headers=kept)).status == 401
 
         assert (await at.client.get("/v1/alerts", headers=kept)).status == 200
         feedback = await at.client.post("/v1/feedback", json={"id": "7", "note": "n", "by": "Noor"}, headers=kept)
@@ -158,6 +159,7 @@ async def test_foreign_pages_may_not_write(headers: dict[str, str], status: int)
         ("news.example.org", 200),
         ("evil.example", 421),
         ("127.0.0.1.evil.example", 421),
+        ("127.0.0.1:port", 421),
         ("[broken", 421),
     ],
 )
@@ -165,6 +167,12 @@ async def test_a_name_that_was_bent_to_this_machine_is_refused(host: str, status
     async with running(gateway_hosts="News.example.org") as at:
         answer = await at.client.get("/v1/alerts", headers={"Host": host})
         assert answer.status == status
+
+
+async def test_a_host_that_is_none_is_refused_everywhere(tokens: Path) -> None:
+    async with running(gateway_host="192.0.2.1", gateway_tokens_file=tokens) as at:
+        answer = await at.client.get("/v1/alerts.atom", headers=bearer(READ) | {"Host": "news.example.org:port"})
+        assert answer.status == 400
 
 
 async def test_cors_is_answered_for_those_named_only() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from stream.errors import KafkaError
 from stream.gateway.producer import TooLarge
+from stream.gateway.repeats import Repeats
 from stream.records import Feedback, Place, event_id, read
 from tests.stream.gateway_server import running
 
@@ -39,6 +40,7 @@ async def test_an_article_is_acknowledged_with_its_ids() -> None:
         ("application/json; charset=utf-8", '\ufeff [{"id": "1", "title": "أ"}, {"id": 2, "title": "B"}]'),
         ("application/x-ndjson", '{"id": "1", "title": "أ"}\r\n\n{"id": 2, "title": "B"}'),
         ("application/jsonl", '{"id": "1", "title": "أ"}\n{"id": 2, "title": "B"}\n'),
+        ("application/jsonl; charset=UTF8", '{"id": "1", "title": "أ"}\n{"id": 2, "title": "B"}\n'),
     ],
 )
 async def test_many_articles_become_records_of_their_own(media: str, body: str) -> None:
@@ -77,6 +79,13 @@ async def test_a_compressed_body_is_read() -> None:
 
         broken = await at.client.post("/v1/articles", data=b"no gzip", headers=JSON | {"Content-Encoding": "gzip"})
         assert broken.status == 400
+
+        for unknown in ("compress", "gzip, gzip"):
+            refused = await at.client.post(
+                "/v1/articles", data=b"A dam burst", headers={"Content-Type": "text/plain", "Content-Encoding": unknown}
+            )
+            assert (refused.status, refused.headers["Accept-Encoding"]) == (415, "gzip, deflate")
+        assert len(at.producer.outputs) == 1
 
 
 async def test_one_bad_article_refuses_the_request_and_each_is_told() -> None:
@@ -123,6 +132,19 @@ async def test_what_cannot_be_read_is_refused(status: int, reason: str | None, m
         assert at.producer.outputs == []
 
 
+async def test_a_header_that_is_no_text_is_told() -> None:
+    async with running() as at:
+        reader, writer = await asyncio.open_connection(at.client.host, at.client.port)
+        writer.write(
+            b"POST /v1/articles HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+            b"Content-Type: te\xffxt\r\nContent-Length: 1\r\n\r\nA"
+        )
+        answer = await reader.read()
+        writer.close()
+        assert answer.startswith(b"HTTP/1.1 415 ")
+        assert b'"status":415' in answer
+
+
 async def test_the_same_article_again_is_not_produced_again() -> None:
     async with running() as at:
 
@@ -166,6 +188,23 @@ async def test_a_request_that_kafka_does_not_acknowledge_can_be_sent_again() -> 
         assert len(at.producer.outputs) == 2
 
 
+async def test_an_article_on_its_way_is_known_however_long_kafka_is_away() -> None:
+    now = [0.0]
+    repeats = Repeats(seconds=600, clock=lambda: now[0])
+    future: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
+    repeats.keep("1", b"digest", future)
+    now[0] = 5000.0
+    repeats.keep("2", b"digest", asyncio.get_running_loop().create_future())
+    assert repeats.find("1", b"digest") is future
+
+    future.set_result(Place("news.articles.raw", 0, 0))
+    await asyncio.sleep(0)
+    now[0] = 5600.0
+    assert repeats.find("1", b"digest") is future
+    now[0] = 5601.0
+    assert repeats.find("1", b"digest") is None
+
+
 async def test_without_kafka_it_says_so_at_once() -> None:
     async with running() as at:
         at.producer.ready = False
@@ -191,6 +230,8 @@ async def test_too_much_at_once_is_told_when_to_come_back() -> None:
         answer = await at.client.post("/v1/articles", data='{"title": "B"}', headers=JSON)
         assert answer.status == 429
         assert 90 <= int(answer.headers["Retry-After"]) <= 100
+        # Before the body is looked at.
+        assert (await at.client.post("/v1/articles", data="A", headers={"Content-Type": "a/b"})).status == 429
         assert (await at.client.post("/v1/feedback", data="{}", headers=JSON)).status == 429
         # Reading is not limited.
         assert (await at.client.get("/v1/alerts")).status == 200
@@ -225,6 +266,7 @@ async def test_feedback_is_kept_in_the_order_of_its_subject() -> None:
         ('{"alert_id": "7", "breaking": true}', "alert_id"),
         ('{"id": "7", "breaking": "yes"}', "breaking"),
         ('{"id": "7", "topic": "Sport!"}', "topic"),
+        (r'{"id": "7", "topic": "sport\n"}', "topic"),
         ('{"id": "7", "withdraw": true}', "withdraw"),
         ('{"alert_id": "summary-%s", "withdraw": true}' % ("0" * 32), "withdraw"),
         ('{"id": "7", "note": "n", "widthdraw": true}', "widthdraw"),

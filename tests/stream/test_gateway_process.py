@@ -6,6 +6,7 @@ import os
 import ssl
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from stream.embedded import EmbeddedBroker
 from stream.settings import Settings
 from stream.topics import needed
 from tests.gateway_process import GatewayProcess
+from tests.worker_process import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +40,15 @@ def refused(environment: dict[str, str], **settings: str) -> str:
     return done.stderr
 
 
+def status(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
 def test_it_refuses_to_let_strangers_write(environment: dict[str, str]) -> None:
     assert "AJIL_GATEWAY_TOKENS_FILE" in refused(environment, host="0.0.0.0")
 
@@ -54,8 +65,7 @@ def test_a_port_that_is_taken_is_told_and_a_stop_is_in_order(environment: dict[s
     with GatewayProcess(tmp_path, environment) as gateway:
         gateway.wait_reading()
         assert f"cannot listen on 127.0.0.1:{gateway.port}" in refused(environment, port=str(gateway.port))
-        with urllib.request.urlopen(f"{gateway.url}/readyz") as answer:
-            assert answer.status == 200
+        wait_for("ready", lambda: status(f"{gateway.url}/readyz") == 200)
         assert gateway.stop() == 0
 
 

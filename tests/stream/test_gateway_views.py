@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from pathlib import Path
@@ -224,3 +225,24 @@ async def test_answers_are_as_the_document_says() -> None:
         check(await (await at.client.post("/v1/feedback", json=feedback)).json(), "FeedbackTaken")
         check(json.loads(await (await at.client.post("/v1/articles", json=[{}])).read()), "Problem")
         check(json.loads(await (await at.client.post("/v1/feedback", json={})).read()), "Problem")
+
+
+async def test_a_connection_that_sends_no_request_is_closed_and_no_other() -> None:
+    async with running() as at:
+        server = at.client.server.runner.server
+        assert server is not None
+        silent, silent_writer = await asyncio.open_connection(at.client.host, at.client.port)
+        half, half_writer = await asyncio.open_connection(at.client.host, at.client.port)
+        half_writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX")
+        stream = await at.client.get("/v1/alerts/stream")
+        closing = asyncio.create_task(at.gateway.close_silent(server, 0.01))
+
+        assert await silent.read() == await half.read() == b""
+        await at.feed((0, alert(1)))
+        while b"Dam 1 bursts" not in await stream.content.readline():
+            pass
+
+        closing.cancel()
+        stream.close()
+        silent_writer.close()
+        half_writer.close()

@@ -108,6 +108,14 @@ async def test_each_alert_is_a_message_and_committed_after_it() -> None:
     assert (desk.sender.sent, desk.inbox.committed) == ([["en-a/1"], ["en-b/1"]], 2)
 
 
+async def test_a_digest_leaves_on_time_though_alerts_keep_coming() -> None:
+    desk = Desk(digest=900)
+    desk.inbox.batch(alert("a"), alert("b"))
+    desk.inbox.batch(alert("c", kind="updated", revision=2), at=datetime.now(UTC))
+    await desk.turns(2)
+    assert desk.sender.sent == [["en-a/1", "en-b/1"]]
+
+
 async def test_a_digest_waits_until_all_of_its_slot_were_read() -> None:
     desk = Desk(digest=900)
     desk.inbox.batch(alert("a"), alert("b"))

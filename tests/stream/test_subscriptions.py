@@ -121,6 +121,10 @@ def test_a_file_is_read(tmp_path: Path) -> None:
         (subscription(destination='webhook = "http://d.example/"\nsecret_env = "SECRET"'), "must be https"),
         (subscription(destination='webhook = "https://u:p@d.example/"\nsecret_env = "SECRET"'), "user or password"),
         (subscription(destination='webhook = "https://10.0.0.1/"\nsecret_env = "SECRET"'), "not an address of the"),
+        *(
+            (subscription(destination=f'webhook = "https://{host}/"\nsecret_env = "SECRET"'), "not an address of the")
+            for host in ("2130706433", "0x7f000001", "0177.0.0.1", "127.1", "127.0.0.1.")
+        ),
         (subscription(destination='webhook = "https://[::1]/"\nsecret_env = "SECRET"'), "not an address of the"),
         (subscription(destination='apprise_env = "UNKNOWN"'), "not known to Apprise"),
         (subscription(destination='apprise_env = "PHONES"\nallow_private = true'), "are for webhooks"),
@@ -353,6 +357,7 @@ def test_a_circuit_opens_closes_and_waits_as_asked() -> None:
         "::ffff:10.0.0.1",
         "::ffff:169.254.169.254",
         "64:ff9b::7f00:1",
+        "::127.0.0.1",
         "2002:7f00:1::",
         "2001:db8::1",
     ],

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Forbidden", "Resolver", "forbidden"]
 
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# NAT64 (RFC 6052), and the IPv4-compatible addresses that it came after: the last 32 bits are an IPv4 address.
+_EMBEDDING = [ipaddress.ip_network(network) for network in ("64:ff9b::/96", "::/96")]
 # What `is_global` of Python 3.11 lets through: protocol assignments (Oracle's metadata are at 192.0.0.192), and the
 # public address that every virtual machine of Azure reaches its host at.
 _OTHERS = [ipaddress.ip_network(network) for network in ("192.0.0.0/24", "168.63.129.16/32")]
@@ -39,7 +40,7 @@ def forbidden(address: str) -> bool:
     ip: Any = ipaddress.ip_address(address)
     if ip.version == 6:
         inner = ip.ipv4_mapped or ip.sixtofour
-        if ip in _NAT64:
+        if any(ip in network for network in _EMBEDDING):
             inner = ipaddress.ip_address(int(ip) & 0xFFFFFFFF)
         ip = inner or ip
     return not ip.is_global or ip.is_multicast or any(ip in network for network in _OTHERS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
@@ -30,6 +30,8 @@ log = structlog.get_logger(__name__)
 MAX_UNSENT = 200
 """Alerts that wait in memory for one destination, and so the most in one digest. What comes after waits in Kafka."""
 IDLE_SECONDS = 1.0
+LIVE = timedelta(seconds=5)
+"""Alerts no older than this are read as they come: on a busy topic there is always one more."""
 
 
 class Item(NamedTuple):
@@ -91,8 +93,9 @@ class Delivery:
         arrived = await self._read()
         for one in arrived:
             self._consider(one)
-        # A digest is complete when nothing more is waiting to be read, or when it is full.
-        whole = not arrived or len(self._unsent) >= MAX_UNSENT
+        # A digest is complete when nothing older is waiting to be read, or when it is full.
+        live = datetime.now(UTC) - LIVE
+        whole = all(one.time > live for one in arrived) or len(self._unsent) >= MAX_UNSENT
         while not self._stopping.is_set() and (group := self._next(whole)):
             if not await self._attempt(group):
                 break

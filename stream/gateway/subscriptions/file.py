@@ -97,12 +97,15 @@ def read(path: Path, environ: Mapping[str, str] = os.environ) -> SubscriptionsFi
         if len(text) > MAX_BYTES:
             raise SettingError(f"{path}: more than {MAX_BYTES} bytes")
         told = tomllib.loads(text.decode())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingError(f"cannot read the subscriptions file {path}: {error}") from None
     reading = _Reading(path, environ)
     destinations = reading.destinations(told)
     return SubscriptionsFile(destinations, reading.problems, [path, *reading.files])
 
+
+# A host that ends in a number is an address to some resolvers: 2130706433, 0x7f.1 and 0177.0.0.1 are 127.0.0.1.
+_NUMBERS = re.compile(r"(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)\.?$", re.ASCII | re.IGNORECASE)
 
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
@@ -283,7 +286,7 @@ def _webhook(text: str, allow_private: bool) -> str:
     try:
         inside = forbidden(host)
     except ValueError:  # a name: checked each time it is resolved
-        inside = False
+        inside = _NUMBERS.search(host) is not None
     if inside:
         raise _Problem(f"{host} is not an address of the public internet (allow_private = true allows it)")
     return text

@@ -197,9 +197,10 @@ def _arrived(record: ConsumerRecord, share: Share) -> Arrived | None:
     share.position = record.offset + 1
     try:
         alert = read(record.value or b"", Alert)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         log.warning("this record is no alert", partition=record.partition, offset=record.offset, error=str(error)[:200])
         return None
-    # No later than now: the clock of who wrote it may be ahead.
-    time = min(datetime.fromtimestamp(record.timestamp / 1000, UTC), datetime.now(UTC))
+    # No later than now, and a year that there is: the clock of who wrote it may say anything.
+    now = datetime.now(UTC).timestamp()
+    time = datetime.fromtimestamp(max(0.0, min(record.timestamp / 1000, now)), UTC)
     return Arrived(alert, record, time, share, known=record.offset < share.resume)

@@ -12,13 +12,14 @@ from aiokafka.errors import KafkaError
 from stream.errors import SettingError
 from stream.gateway.subscriptions.circuit import Backoff, Circuit
 from stream.gateway.subscriptions.delivery import Delivery
-from stream.gateway.subscriptions.file import load
+from stream.gateway.subscriptions.file import load, read
 from stream.gateway.subscriptions.inbox import Inbox
 from stream.gateway.subscriptions.metrics import SubscriptionMetrics
 from stream.gateway.subscriptions.sender import open_sender
 from stream.gateway.subscriptions.undelivered import Undelivered
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from prometheus_client import CollectorRegistry
@@ -82,17 +83,25 @@ class Subscriptions:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(RELOAD_SECONDS)
-            stamps = await asyncio.to_thread(_stamps, self._file.files)
+            stamps = await asyncio.to_thread(_stamps, self._seen)
             if stamps == self._seen:
                 continue
             self._seen = stamps
             try:
-                new = await asyncio.to_thread(load, self._path)
+                new = await asyncio.to_thread(read, self._path)
             except SettingError as error:
-                self._metrics.reloads.labels("refused").inc()
-                log.error("the changed subscriptions are refused, the old ones stay in force", error=str(error))
+                self._refuse(str(error))
                 continue
-            await self._apply(new)
+            # What is named anew is watched though the file be refused: the secret may be written after it.
+            self._seen = _stamps(new.files) | {file: stamp for file, stamp in stamps.items() if file in new.files}
+            if new.problems:
+                self._refuse(f"{self._path}: {new.problems[0]}")
+            else:
+                await self._apply(new)
+
+    def _refuse(self, error: str) -> None:
+        self._metrics.reloads.labels("refused").inc()
+        log.error("the changed subscriptions are refused, the old ones stay in force", error=error)
 
     async def _apply(self, new: SubscriptionsFile) -> None:
         old = self._file.destinations
@@ -101,7 +110,6 @@ class Subscriptions:
         for name in old.keys() - new.destinations.keys():
             self._metrics.circuit_open.remove(name)
         self._file = new
-        self._seen = _stamps(new.files)
         fresh = [destination for name, destination in new.destinations.items() if name not in self._running]
         for destination in fresh:
             self._run(destination)
@@ -161,14 +169,14 @@ class _Running:
                 await asyncio.sleep(RETRY_SECONDS)
 
 
-def _stamps(files: list[Path]) -> list[tuple[int, int, int] | None]:
+def _stamps(files: Iterable[Path]) -> dict[Path, tuple[int, int, int] | None]:
     """What changes when a file is written or replaced; None for one that is not there."""
-    stamps: list[tuple[int, int, int] | None] = []
+    stamps: dict[Path, tuple[int, int, int] | None] = {}
     for file in files:
         try:
             found = file.stat()
         except OSError:
-            stamps.append(None)
+            stamps[file] = None
         else:
-            stamps.append((found.st_ino, found.st_size, found.st_mtime_ns))
+            stamps[file] = found.st_ino, found.st_size, found.st_mtime_ns
     return stamps
