@@ -29,7 +29,7 @@ from stream.settings import load_settings
 from stream.source import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from confluent_kafka import Message
 
@@ -75,8 +75,8 @@ class StrikingProducer(confluent_kafka.Producer):
 
 
 class StrikingStage(AlertStage):
-    def restore(self, messages: Iterable[Message]) -> None:
-        super().restore(self._read(messages))
+    def restore(self, messages: Iterable[Message], mine: Callable[[str], bool] = lambda _: True) -> None:
+        super().restore(self._read(messages), mine)
 
     def _read(self, messages: Iterable[Message]) -> Iterator[Message]:
         for message in messages:
@@ -87,7 +87,7 @@ class StrikingStage(AlertStage):
 class Forgetful(StrikingStage):
     """It begins anew after each restart, and tells its readers what they know."""
 
-    def restore(self, messages: Iterable[Message]) -> None:
+    def restore(self, messages: Iterable[Message], mine: Callable[[str], bool] = lambda _: True) -> None:
         super().restore(())
 
 
