@@ -11,7 +11,8 @@ from aiohttp import web
 from msgspec import Meta
 
 from stream.errors import KafkaError
-from stream.gateway.ingest import acknowledged, read_body, require_kafka
+from stream.gateway.body import read_body
+from stream.gateway.ingest import acknowledged, require_kafka
 from stream.gateway.problems import Problem
 from stream.records import Feedback, Output, encode
 

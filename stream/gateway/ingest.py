@@ -12,6 +12,7 @@ from aiohttp import web
 
 from stream.decode import decode
 from stream.errors import KafkaError, Reason, Rejection
+from stream.gateway.body import read_body
 from stream.gateway.limits import Admission
 from stream.gateway.problems import Problem
 from stream.gateway.producer import TooLarge
@@ -30,13 +31,11 @@ if TYPE_CHECKING:
 __all__ = ["Accepted", "Acknowledged", "Ingest", "acknowledged"]
 
 MAX_ARTICLES = 1000
-BODY_SECONDS = 30.0
 AT_WORK, IN_LINE, LINE_SECONDS = 16, 1000, 5.0
 """Requests whose bodies are in memory at a time; the others wait unread."""
 
 _NDJSON = {"application/x-ndjson", "application/jsonl", "application/ndjson", "application/jsonlines"}
 _PAGES = {"text/html", "application/xhtml+xml", "text/plain"}
-_ENCODINGS = {"identity", "gzip", "deflate"}
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}(?:-[0-9a-f]+)+", re.ASCII)
 _STATUS = {Reason.TOO_LARGE: 413, Reason.UNSUPPORTED_CONTENT_TYPE: 415}
 
@@ -164,38 +163,6 @@ def _problem(error: KafkaError) -> Problem:
 
 def _away(detail: str) -> Problem:
     return Problem(503, f"{detail}; send the same again", headers={"Retry-After": "5"})
-
-
-async def read_body(request: web.Request, limit: int) -> bytes:
-    """The body, decompressed. Raises `Problem` (400, 408, 413, 415)."""
-    # What aiohttp does not know it hands out as it came.
-    if request.headers.get("Content-Encoding", "identity").strip().lower() not in _ENCODINGS:
-        raise Problem(
-            415,
-            "the content-encoding is not gzip or deflate",
-            headers={"Accept-Encoding": "gzip, deflate", "Connection": "close"},
-        )
-    if (request.content_length or 0) > limit:
-        raise _too_long(limit)
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in request.content.iter_any():
-                body += chunk
-                if len(body) > limit:
-                    raise _too_long(limit)
-    except TimeoutError:
-        raise Problem(408, f"the body did not come within {BODY_SECONDS:.0f} s") from None
-    return bytes(body)
-
-
-def _too_long(limit: int) -> Problem:
-    # The rest of the body is not read, so the connection cannot be used for another request.
-    return Problem(
-        413,
-        f"the request is longer than {limit} bytes",
-        headers={"Connection": "close"},
-    )
 
 
 def _split(body: bytes, content_type: str | None) -> tuple[list[bytes], list[tuple[str, bytes | None]]]:

@@ -190,8 +190,7 @@ class Gateway:
             allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
             return response(Problem(error.status, error.reason, headers=allow))
         except (web.RequestPayloadError, ConnectionResetError):
-            told = "the body broke off, or is not in its content-encoding"
-            return response(Problem(400, told, headers={"Connection": "close"}))
+            return response(Problem(400, "the body broke off", headers={"Connection": "close"}))
         except Exception:
             log.exception("a request failed", method=request.method, path=request.path)
             return response(Problem(500, "the gateway failed on this request; its log says how"))
@@ -242,6 +241,7 @@ async def serve(settings: Settings) -> None:
         gateway.app,
         access_log=None,
         handle_signals=False,
+        auto_decompress=False,  # stream/gateway/body.py does it
         shutdown_timeout=1.0,
         keepalive_timeout=KEEP_ALIVE_SECONDS,
     )

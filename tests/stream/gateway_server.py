@@ -53,10 +53,10 @@ class FakeProducer:
 
 
 class _Server(TestServer):
-    """As in production, a handler is not cancelled when its client leaves."""
+    """As in production, a handler is not cancelled when its client leaves, and bodies come as they were sent."""
 
     async def _make_runner(self, **options: Any) -> Any:
-        return await super()._make_runner(**options | {"handler_cancellation": False})
+        return await super()._make_runner(**options | {"handler_cancellation": False, "auto_decompress": False})
 
 
 class Running:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import zlib
 from typing import Any
 
 import pytest
@@ -79,6 +80,21 @@ async def test_a_compressed_body_is_read() -> None:
 
         broken = await at.client.post("/v1/articles", data=b"no gzip", headers=JSON | {"Content-Encoding": "gzip"})
         assert broken.status == 400
+
+        page = {"Content-Type": "text/plain"}
+        text = "\n".join(f"A dam burst in valley {n}." for n in range(500)).encode()
+        packed = await at.client.post(
+            "/v1/articles", data=zlib.compress(text), headers=page | {"Content-Encoding": "deflate"}
+        )
+        assert packed.status == 202
+        assert at.producer.outputs.pop().value == text
+        whole = gzip.compress(text)
+        for half in (whole[: len(whole) // 2], whole[:-8], b"", whole + b"more"):
+            refused = await at.client.post("/v1/articles", data=half, headers=page | {"Content-Encoding": "gzip"})
+            assert refused.status == 400, "half an article is none"
+        bomb = gzip.compress(bytes(40 << 20))
+        refused = await at.client.post("/v1/articles", data=bomb, headers=page | {"Content-Encoding": "gzip"})
+        assert refused.status == 413
 
         for unknown in ("compress", "gzip, gzip"):
             refused = await at.client.post(
