@@ -27,6 +27,7 @@ LONGEST_TRANSACTION = 16 * TRANSACTION_SECONDS
 """Seconds; within the default `AJIL_MAX_POLL_INTERVAL` and the 15 minutes that a broker allows."""
 
 _TOO_LARGE = {ClientError.MSG_SIZE_TOO_LARGE, ClientError.RECORD_LIST_TOO_LARGE}
+_PURGED = {ClientError._PURGE_QUEUE, ClientError._PURGE_INFLIGHT}
 
 Waiting = dict[int, "Output"]
 Refused = list[tuple["Output", ClientError]]
@@ -87,7 +88,9 @@ class Publisher:
         return refused
 
     def _tell(self, refused: Refused) -> None:
-        for output, error in refused[:1]:
+        # When one output has spoilt its transaction, the client purges others, and may report those first.
+        causes = [each for each in refused if each[1].code() not in _PURGED] or refused
+        for output, error in causes[:1]:
             remedy = f"raise its max.message.bytes over {output.size}" if error.code() in _TOO_LARGE else None
             self._patience.tell(
                 "Kafka refused outputs; nothing is committed until it takes them",

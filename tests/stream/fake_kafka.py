@@ -338,6 +338,8 @@ class FakeProducer:
     def commit_transaction(self, timeout: float) -> None:
         refuse, self.kafka.refused = self.kafka.refused > 0, max(0, self.kafka.refused - 1)
         if refuse and self._queue:
+            for _, report in self._queue[:-1]:
+                report(KafkaError(KafkaError._PURGE_QUEUE), None)
             self._queue[-1][1](KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), None)
             raise _failed(KafkaError.MSG_SIZE_TOO_LARGE, txn_requires_abort=True)
         if self.kafka.transaction_takes > self.seconds:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka import KafkaError
+from structlog.testing import capture_logs
 
 from stream.metrics import Metrics
 from stream.patience import GaveUp
@@ -140,6 +141,18 @@ def test_a_tick_without_outputs_is_no_transaction() -> None:
     worker.publish(worker.poll())
     kafka.faults = {"begin_transaction": "kill"}
     assert worker.transport.publish([], [], lambda: None)
+
+
+def test_of_all_refused_outputs_the_one_that_spoilt_the_transaction_is_told() -> None:
+    kafka = kafka_with(4)
+    with capture_logs() as logs:
+        worker = Worker(kafka)
+        records = worker.poll()
+        kafka.refused = 1
+        assert not worker.publish(records)
+    (told,) = [line for line in logs if line["event"].startswith("Kafka refused outputs")]
+    assert told["refused"] == 4
+    assert "max.message.bytes" in told["remedy"]
 
 
 def lost(worker: Worker) -> float:
