@@ -4,7 +4,8 @@ A worker that is killed by a record (a crash in native code, an out-of-memory ki
 same record and die again, for ever. So each start from an offset is counted in the metadata of that offset's commit:
 
 1. The first start from an offset reads full batches. Each further one, without a clean stop in between, reads half as
-   many records of the partition at once, until it is past everything that the first one could have had in hand.
+   many records of the partition at once, until it is past everything that the first one could have had in hand: the
+   batch on its way to Kafka and the one behind it.
 2. A single record is marked before it is handed out. One that was marked `MAX_DEATHS` times is condemned.
 
 A kill from outside costs smaller batches for a while. It condemns a record only if it hits that one record, alone in
@@ -51,7 +52,7 @@ class Caution:
     def __init__(self, batch_size: int, offset: int, metadata: str | None) -> None:
         self._batch_size = batch_size
         self._before = Trial.read(metadata)
-        until = max(self._before.until, offset + batch_size) if self._before.starts else offset + batch_size
+        until = max(self._before.until if self._before.starts else 0, offset + 2 * batch_size)
         self._trial = Trial(self._before.starts + 1, until, self._before.marks)
         self.offset = offset
 

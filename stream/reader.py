@@ -52,7 +52,7 @@ class Reader:
     def read(self) -> list[Record]:
         """At most `batch_size` records, at least none, all of partitions that are held when it returns."""
         self._patience.alive()
-        messages = [message for message in self._fetch() if self._is_record(message)]
+        messages = [message for message in self._fetch(POLL_SECONDS) if self._is_record(message)]
         while self._assignment.changed or self._assignment.unprepared:
             # A record fetched before its partition was revoked belongs to the next owner. Where that is this member
             # again, and for all that it has kept, it reads on from what is committed.
@@ -62,6 +62,20 @@ class Reader:
                 self._assignment.unprepared = False
                 self._patience.retry(lambda: self._prepare(self._patience.alive, self._assignment.progress.keys()))
             self._consumer.resume(self._consumer.assignment())
+        return self._hand_out(messages)
+
+    def read_ahead(self) -> list[Record]:
+        """What was fetched behind the batch in hand; none where a worker has died near, or partitions come or go."""
+        assignment = self._assignment
+        if assignment.changed or any(progress.caution.suspicious for progress in assignment.progress.values()):
+            return []
+        messages = self._fetch(0)
+        if assignment.changed:
+            assignment.held += messages  # to be dropped, and read again, when the partitions are taken up
+            return []
+        return self._hand_out([message for message in messages if self._is_record(message)])
+
+    def _hand_out(self, messages: list[Message]) -> list[Record]:
         by_partition: dict[Partition, list[Message]] = {}
         for message in messages:
             by_partition.setdefault((message.topic(), message.partition()), []).append(message)
@@ -73,11 +87,12 @@ class Reader:
     def _take_up(self, dropped: list[Message]) -> None:
         self._patience.retry(lambda: self._assignment.take_up(dropped))
 
-    def _fetch(self) -> list[Message]:
+    def _fetch(self, seconds: float) -> list[Message]:
+        """What there is, after at most so many seconds for the first record."""
         messages = self._assignment.held[: self._batch_size]
         del self._assignment.held[: self._batch_size]
-        if not messages:
-            first = self._consumer.poll(POLL_SECONDS)
+        if not messages and seconds:
+            first = self._consumer.poll(seconds)
             if first is None:
                 return []
             messages = [first]

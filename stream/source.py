@@ -1,8 +1,8 @@
 """A Faust channel over a Kafka topic: it hands out record batches, and publishes and commits what comes back.
 
 Faust's own Kafka transport is not used: it acknowledges records that failed (docs/architecture.md). The agents
-stay Faust agents; this service feeds their channel, one batch at a time, so that a batch is the unit of back-pressure,
-of delivery and of repetition.
+stay Faust agents; this service feeds their channel, one batch at a time and at most one ahead of what is delivered, so that a
+batch is the unit of back-pressure, of delivery and of repetition.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class RecordBatch:
 
     def __init__(self, records: Sequence[Record]) -> None:
         self.records = records
+        self.begun = time.monotonic()
         self._answer: asyncio.Future[tuple[Sequence[Output], Callable[[], None]]] = (
             asyncio.get_running_loop().create_future()
         )
@@ -114,7 +115,7 @@ class Source(Service):
         self._settings = settings
         self._metrics = metrics
         self._stopping = stop
-        self._in_hand = False
+        self._in_hand = 0
         self._transport = Transport(
             agent,
             Clients(settings, group, transactional=transactional),
@@ -157,7 +158,7 @@ class Source(Service):
                 tick = self._tick is not None and self._transport.assigned and time.monotonic() - handed >= self._tick
                 if records or tick:
                     handed = time.monotonic()
-                    records = await self._handle(RecordBatch(records))
+                    records = await self._handle(records)
                 else:
                     records = await self._call(self._transport.poll)
         except GaveUp as gave_up:
@@ -169,33 +170,67 @@ class Source(Service):
         finally:
             self._finished.set()
 
-    async def _handle(self, batch: RecordBatch) -> list[Record]:
-        """Have the batch answered and published. Returns the next records."""
-        begun, size = time.monotonic(), len(batch.records)
-        self._metrics.consumed.labels(self.agent).inc(size)
-        self._metrics.in_flight.labels(self.agent).inc(size)
-        self._in_hand = True
-        await self.channel.put(batch)
-        outputs, delivered = await batch.answer()
-        return await self._call(self._publish_and_poll, batch.records, outputs, delivered, begun)
+    async def _handle(self, records: Sequence[Record]) -> list[Record]:
+        """Have a batch answered and published, and while records wait, the batches behind it. Returns the next records.
 
-    def _publish_and_poll(
-        self, records: Sequence[Record], outputs: Sequence[Output], delivered: Callable[[], None], begun: float
-    ) -> list[Record]:
-        """In the Kafka thread, without going back to the event loop in between, which costs as much as a commit."""
-        metrics, size = self._metrics, len(records)
+        While one batch is on its way to Kafka, the agent has the next one in hand. That one is not published before the
+        first is committed; where that fails, or partitions come or go, it is dropped and read again.
+        """
+        batch = await self._hand_out(records)
+        while True:
+            outputs, delivered = await batch.answer()
+            ahead = await self._read_ahead(batch)
+            if ahead is None:
+                return await self._call(self._publish_and_poll, batch, outputs, delivered)
+            if not await self._call(self._publish, batch, outputs, delivered):
+                await ahead.answer()  # the agent must not be at work on it when it is prepared anew
+                self._return(ahead)
+                return await self._call(self._transport.poll)
+            batch = ahead
+
+    async def _hand_out(self, records: Sequence[Record]) -> RecordBatch:
+        batch = RecordBatch(records)
+        self._metrics.consumed.labels(self.agent).inc(len(records))
+        self._metrics.in_flight.labels(self.agent).inc(len(records))
+        self._in_hand += 1
+        await self.channel.put(batch)
+        return batch
+
+    async def _read_ahead(self, batch: RecordBatch) -> RecordBatch | None:
+        """The batch behind one that was full: where records wait, throughput counts, and else latency."""
+        if len(batch.records) < self._settings.batch_size or self._stopping.batch_by is not None:
+            return None
+        records = await self._call(self._transport.read_ahead)
+        return await self._hand_out(records) if records else None
+
+    def _publish(self, batch: RecordBatch, outputs: Sequence[Output], delivered: Callable[[], None]) -> bool:
+        """In the Kafka thread. Returns False when the batch is to be read again."""
+        size = len(batch.records)
 
         def acknowledged() -> None:
             delivered()
-            metrics.in_flight.labels(self.agent).dec(size)
+            self._metrics.in_flight.labels(self.agent).dec(size)
 
-        if not self._transport.publish(records, outputs, acknowledged):
-            metrics.returned.labels(self.agent).inc(size)
-            metrics.in_flight.labels(self.agent).dec(size)
+        done = self._transport.publish(batch.records, outputs, acknowledged)
+        if not done:
+            self._return(batch)
+            return False
         if size:
-            metrics.batch_records.labels(self.agent).observe(size)
-            metrics.batch.labels(self.agent).observe(time.monotonic() - begun)
-        self._in_hand = False
+            self._metrics.batch_records.labels(self.agent).observe(size)
+            self._metrics.batch.labels(self.agent).observe(time.monotonic() - batch.begun)
+        self._in_hand -= 1
+        return True
+
+    def _return(self, batch: RecordBatch) -> None:
+        self._metrics.returned.labels(self.agent).inc(len(batch.records))
+        self._metrics.in_flight.labels(self.agent).dec(len(batch.records))
+        self._in_hand -= 1
+
+    def _publish_and_poll(
+        self, batch: RecordBatch, outputs: Sequence[Output], delivered: Callable[[], None]
+    ) -> list[Record]:
+        """In the Kafka thread, without going back to the event loop in between, which costs as much as a commit."""
+        self._publish(batch, outputs, delivered)
         return self._transport.poll()
 
     async def _call(self, step: Callable[[Unpack[_Args]], _T], *args: *_Args) -> _T:

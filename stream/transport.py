@@ -1,8 +1,8 @@
 """One consumer and one producer, and the order in which they may be used: open, poll, publish, poll, ..., close.
 
 Everything here is synchronous and belongs to one thread: two threads on one librdkafka consumer have been seen to
-abort the process. A rebalance can therefore only happen inside `poll` or while a commit is retried, never while
-outputs are on their way.
+abort the process. A rebalance can therefore only happen inside `poll` and `read_ahead`, or while a commit is retried,
+never while outputs are on their way.
 """
 
 from __future__ import annotations
@@ -108,6 +108,15 @@ class Transport:
         """The next batch: at most `batch_size` records, at least none, all of partitions held when it returns."""
         return self._reader.read()
 
+    def read_ahead(self) -> list[Record]:
+        """The batch behind one that is answered and not published: as `poll`, but it waits for nothing.
+
+        Partitions may come or go in it. `publish` then drops the first batch, as it drops this one when they come or go
+        in the commit of the first.
+        """
+        self._patience.in_hand = True
+        return self._reader.read_ahead()
+
     def publish(self, records: Sequence[Record], outputs: Sequence[Output], delivered: Callable[[], None]) -> bool:
         """At-least-once, in this order:
 
@@ -116,8 +125,9 @@ class Transport:
         3. tell `delivered`;
         4. commit the offsets after the batch's last records.
 
-        Exactly-once does 1, 2 and 4 in one transaction, then 3. Returns False when that was aborted: the batch will be
-        read again. Raises `GaveUp` when the stop deadline passes before the end; the batch is then not committed.
+        Exactly-once does 1, 2 and 4 in one transaction, then 3. Returns False when that was aborted, or when partitions
+        came or went since the batch was handed out: it will be read again. Raises `GaveUp` when the stop deadline
+        passes before the end; the batch is then not committed.
 
         What an agent publishes without records (at a tick) goes out in the same way. Its transaction commits a
         partition's offset anew, unchanged: by that Kafka refuses it from a member that it has shut out.
@@ -126,6 +136,9 @@ class Transport:
         if not records and not outputs:
             delivered()
             return True
+        if self._assignment.changed:
+            self._patience.in_hand = False
+            return False
         self._patience.in_hand = True
         progress = self._assignment.progress
         last: dict[Partition, Record] = {}

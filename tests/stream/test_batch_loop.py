@@ -54,6 +54,7 @@ class BatchLoop(RuleBasedStateMachine):
         self.workers: dict[int, Transport] = {}
         self.members: dict[int, FakeConsumer] = {}
         self.in_hand: dict[int, Sequence[Record]] = {}
+        self.ahead: dict[int, Sequence[Record]] = {}
 
     @initialize()
     def start(self) -> None:
@@ -82,18 +83,30 @@ class BatchLoop(RuleBasedStateMachine):
     def publish(self, number: int, fault: Fault | None = None) -> None:
         def publish() -> None:
             if number in self.in_hand:
-                records = self.in_hand.pop(number)
+                records, ahead = self.in_hand.pop(number), self.ahead.pop(number, None)
                 outputs = [Output("out", None, b"%d %d" % record.place[1:], []) for record in records]
-                self.workers[number].publish(records, outputs, lambda: None)
+                if self.workers[number].publish(records, outputs, lambda: None) and ahead:
+                    self.in_hand[number] = ahead
 
         self._step(number, publish, fault)
+
+    @rule(number=NUMBERS, fault=FAULTS)
+    def read_ahead(self, number: int, fault: Fault | None = None) -> None:
+        """The agent has answered a batch, and takes up the next one before that is published."""
+
+        def read_ahead() -> None:
+            if number in self.in_hand and number not in self.ahead and (more := self.workers[number].read_ahead()):
+                assert len(more) <= BATCH
+                self.ahead[number] = more
+
+        self._step(number, read_ahead, fault)
 
     @rule(number=NUMBERS, fault=FAULTS)
     def stop(self, number: int, fault: Fault | None) -> None:
         """Another takes its place; a batch in hand was not finished in time."""
 
         def stop() -> None:
-            self.in_hand.pop(number, None)
+            self._drop(number)
             self.workers[number].close()
             del self.workers[number]
             self._start(number)
@@ -134,8 +147,12 @@ class BatchLoop(RuleBasedStateMachine):
             if member in self.kafka.members:
                 self.kafka.leave(member)
             self.workers.pop(number, None)
-            self.in_hand.pop(number, None)
+            self._drop(number)
             self._step(number, lambda: None)
+
+    def _drop(self, number: int) -> None:
+        self.in_hand.pop(number, None)
+        self.ahead.pop(number, None)
 
     def _start(self, number: int) -> None:
         clients = FakeClients(self.kafka, f"slot-{number}")
@@ -166,6 +183,7 @@ class BatchLoop(RuleBasedStateMachine):
         for _ in range(200):
             for number in range(WORKERS):
                 self.poll(number)
+                self.read_ahead(number)
                 self.publish(number)
             if self._all_committed():
                 break
@@ -236,11 +254,30 @@ class KnowsAllOutcomes(Transport):
             self._assignment.unknown = False
 
 
+class KeepsItsPlans(Transport):
+    """Publishes what it has in hand, although its partitions have gone while it read ahead or committed."""
+
+    def publish(self, records: Sequence[Record], outputs: Sequence[Output], delivered: Callable[[], None]) -> bool:
+        assert self._assignment
+        changed, self._assignment.changed = self._assignment.changed, False
+        try:
+            return super().publish(records, outputs, delivered)
+        finally:
+            self._assignment.changed |= changed
+
+
 @pytest.mark.parametrize(
     ("bad", "exactly_once"),
-    [(CommitsFirst, False), (CommitsRevoked, False), (ReadsOn, True), (KnowsAllOutcomes, True)],
+    [
+        (CommitsFirst, False),
+        (CommitsRevoked, False),
+        (KeepsItsPlans, False),
+        (KeepsItsPlans, True),
+        (ReadsOn, True),
+        (KnowsAllOutcomes, True),
+    ],
 )
 def test_a_loop_with_a_known_mistake_is_caught(bad: type[Transport], exactly_once: bool) -> None:
     machine = type(bad.__name__, (BatchLoop,), {"transport": bad, "exactly_once": exactly_once})
-    with pytest.raises(AssertionError):
+    with pytest.raises((AssertionError, KeyError)):  # KeyError: of a partition that is no longer held
         run_state_machine_as_test(machine, settings=FIND)

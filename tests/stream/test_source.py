@@ -3,19 +3,125 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import faust
 
 from stream.metrics import Metrics
+from stream.records import Place, Record
 from stream.settings import Settings
 from stream.source import Source, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from stream.records import Output, Record
+    from stream.records import Output
+
+
+FULL = 2
+
+
+def record(offset: int) -> Record:
+    return Record(Place("raw", 0, offset), datetime(2026, 1, 2, tzinfo=UTC), None, b"v", [])
+
+
+class BusyTransport:
+    """A backlog of two full batches and half a one. `aborted` batches are refused once and read again."""
+
+    joined = assigned = True
+    last_beat = 0.0
+
+    def __init__(self, aborted: set[int]) -> None:
+        self.aborted = aborted
+        self.position = 0
+        self.told: list[tuple[str, int]] = []
+        """What was done, with the offset of the batch's first record."""
+        self.done = threading.Event()
+
+    def open(self) -> None:
+        """At once."""
+
+    def read_ahead(self) -> list[Record]:
+        records = [record(n) for n in range(self.position, min(5, self.position + FULL))]
+        self.position += len(records)
+        return records
+
+    def poll(self) -> list[Record]:
+        if self.position == 5:
+            self.done.set()
+            time.sleep(0.001)
+        return self.read_ahead()
+
+    def publish(self, records: Sequence[Record], outputs: Sequence[Output], delivered: Callable[[], None]) -> bool:
+        first = records[0].place.offset
+        time.sleep(0.05)  # what the agent has in hand meanwhile shows in time, not at once
+        if first in self.aborted:
+            self.aborted.remove(first)
+            self.position = first
+            self.told.append(("aborted", first))
+            return False
+        self.told.append(("published", first))
+        delivered()
+        return True
+
+    def close(self, *, crashed: bool = False) -> None:
+        """At once."""
+
+
+async def backlog(*aborted: int) -> tuple[list[tuple[str, int]], Metrics]:
+    """What happens to the backlog, in order."""
+    app = faust.App("test", broker="kafka://127.0.0.1:1", store="memory://", loop=asyncio.get_running_loop())
+    transport, metrics = BusyTransport(set(aborted)), Metrics()
+    source = Source(
+        app,
+        "classify",
+        topics=["raw"],
+        group="group",
+        outputs=[],
+        settings=Settings(batch_size=FULL),
+        metrics=metrics,
+        stop=Stop(5),
+        transactional=False,
+    )
+    source._transport = transport  # type: ignore[assignment]
+
+    async def agent() -> None:
+        async for batch in source.channel:
+            transport.told.append(("classified", batch.records[0].place.offset))
+            batch.publish([])
+
+    answering = asyncio.create_task(agent())
+    await source.start()
+    assert await asyncio.to_thread(transport.done.wait, 30)
+    answering.cancel()
+    await source.stop()
+    return transport.told, metrics
+
+
+def test_while_records_wait_the_agent_has_the_next_batch_in_hand_before_one_is_published() -> None:
+    told, metrics = asyncio.run(backlog())
+    assert told == [
+        ("classified", 0),
+        ("classified", 2),
+        ("published", 0),
+        ("classified", 4),
+        ("published", 2),
+        ("published", 4),
+    ]
+    assert metrics.registry.get_sample_value("ajil_records_in_flight", {"agent": "classify"}) == 0
+    assert metrics.registry.get_sample_value("ajil_records_consumed_total", {"agent": "classify"}) == 5
+
+
+def test_the_batch_behind_an_aborted_one_is_dropped_and_read_again_after_it() -> None:
+    told, metrics = asyncio.run(backlog(0))
+    assert told[:4] == [("classified", 0), ("classified", 2), ("aborted", 0), ("classified", 0)]
+    assert [at for what, at in told if what == "published"] == [0, 2, 4]
+    assert metrics.registry.get_sample_value("ajil_records_in_flight", {"agent": "classify"}) == 0
+    assert metrics.registry.get_sample_value("ajil_records_consumed_total", {"agent": "classify"}) == 9
+    assert metrics.registry.get_sample_value("ajil_records_returned_total", {"agent": "classify"}) == 4
 
 
 class QuietTransport:
