@@ -1,8 +1,8 @@
 """A Faust channel over a Kafka topic: it hands out record batches, and publishes and commits what comes back.
 
 Faust's own Kafka transport is not used: it acknowledges records that failed (docs/architecture.md). The agents
-stay Faust agents; this service feeds their channel, one batch at a time and at most one ahead of what is delivered, so that a
-batch is the unit of back-pressure, of delivery and of repetition.
+stay Faust agents; this service feeds their channel, one batch at a time and at most one ahead of what is delivered, so
+that a batch is the unit of back-pressure, of delivery and of repetition.
 """
 
 from __future__ import annotations
