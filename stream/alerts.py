@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from stream.settings import Settings
     from stream.stories import Limit, Told
 
+    Traced = Callable[[Alert, str, Headers], Headers]
+
 __all__ = ["AlertStage", "Announced"]
 
 log = structlog.get_logger(__name__)
@@ -80,11 +82,17 @@ def _now() -> datetime:
 
 
 class AlertStage:
-    """Keeps the open stories in memory."""
+    """Keeps the open stories in memory.
 
-    def __init__(self, settings: Settings, clock: Callable[[], datetime] = _now) -> None:
+    `traced` is told of each alert, its topic and the trace headers of what made it, and says which the alert carries.
+    """
+
+    def __init__(
+        self, settings: Settings, clock: Callable[[], datetime] = _now, traced: Traced = lambda _, __, headers: headers
+    ) -> None:
         self._settings = settings
         self._clock = clock
+        self._traced = traced
         self._stories = Stories(settings)
 
     def __len__(self) -> int:
@@ -145,8 +153,10 @@ class AlertStage:
             announced.outputs.append(Output(self._settings.topic_stories, key, encode(story), headers))
         for alert in told.alerts:
             name = f"{alert.alert_id}/{alert.revision}"
-            headers = cloudevent_headers(traced, f"ajil.alert.{alert.kind}", name, alert.alerted_at)
+            topic = self._settings.topic_alerts
+            about = self._traced(alert, topic, traced)
+            headers = cloudevent_headers(about, f"ajil.alert.{alert.kind}", name, alert.alerted_at)
             key = (alert.story_id or alert.alert_id).encode()
-            announced.outputs.append(Output(self._settings.topic_alerts, key, encode(alert), headers))
+            announced.outputs.append(Output(topic, key, encode(alert), headers))
         announced.alerts.extend(told.alerts)
         announced.held_back.extend(told.held_back)

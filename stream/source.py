@@ -20,6 +20,7 @@ from mode import Service
 from stream.clients import Clients
 from stream.errors import AjilError, KafkaError, StoppedUnclean
 from stream.patience import GaveUp
+from stream.tracing import BatchSpans
 from stream.transport import Transport
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ __all__ = ["RecordBatch", "Source", "Stop"]
 
 _Args = TypeVarTuple("_Args")
 _T = TypeVar("_T")
+
+BATCH_SHARE = 0.6
+"""Of the stop deadline, for batches in hand. The rest is for leaving the groups and for Faust's own shutdown, which
+takes up to three seconds."""
 
 log = structlog.get_logger(__name__)
 
@@ -68,11 +73,16 @@ class Stop:
         self.batch_by: float | None = None
         """The time (`time.monotonic`) by which a batch in hand must be committed; None while the worker runs."""
 
+    @property
+    def left(self) -> float:
+        """Seconds until the process should have ended."""
+        begun = time.monotonic() if self.batch_by is None else self.batch_by - self._deadline * BATCH_SHARE
+        return max(0.0, begun + self._deadline - time.monotonic())
+
     def __call__(self) -> float:
         """Ask every source to stop. Returns the seconds that are left for batches in hand."""
         if self.batch_by is None:
-            # The rest is for leaving the groups and for Faust's own shutdown, which takes up to three seconds.
-            self.batch_by = time.monotonic() + self._deadline * 0.6
+            self.batch_by = time.monotonic() + self._deadline * BATCH_SHARE
         return max(0.0, self.batch_by - time.monotonic())
 
 
@@ -81,7 +91,7 @@ class Source(Service):
 
     `prepare` runs in the Kafka thread whenever partitions came or went, before the next batch. With `tick`, a
     member that has partitions is also handed an empty batch for every so many seconds without records, so that it can
-    publish what time alone brings about.
+    publish what time alone brings about. `spans` are told of every batch.
     """
 
     abstract = False
@@ -101,6 +111,7 @@ class Source(Service):
         metrics: Metrics,
         stop: Stop,
         prepare: Prepare = lambda *_: None,
+        spans: BatchSpans | None = None,
         transactional: bool,
         tick: float | None = None,
         **kwargs: Any,
@@ -114,6 +125,7 @@ class Source(Service):
         self._settings = settings
         self._metrics = metrics
         self._stopping = stop
+        self._spans = spans or BatchSpans()
         self._in_hand = False
         self._transport = Transport(
             agent,
@@ -124,6 +136,7 @@ class Source(Service):
             lambda: stop.batch_by,
             outputs,
             prepare,
+            spans=self._spans,
         )
         self._tick = tick
         # One thread: it alone touches the clients.
@@ -175,6 +188,7 @@ class Source(Service):
         self._metrics.consumed.labels(self.agent).inc(size)
         self._metrics.in_flight.labels(self.agent).inc(size)
         self._in_hand = True
+        self._spans.begin(batch.records)
         await self.channel.put(batch)
         outputs, delivered = await batch.answer()
         return await self._call(self._publish_and_poll, batch.records, outputs, delivered, begun)
@@ -189,7 +203,12 @@ class Source(Service):
             delivered()
             metrics.in_flight.labels(self.agent).dec(size)
 
-        if not self._transport.publish(records, outputs, acknowledged):
+        done = False
+        try:
+            done = self._transport.publish(records, outputs, acknowledged)
+        finally:
+            self._spans.end(done=done)
+        if not done:
             metrics.returned.labels(self.agent).inc(size)
             metrics.in_flight.labels(self.agent).dec(size)
         if size:

@@ -19,6 +19,7 @@ from stream.gaps import Gaps
 from stream.patience import Patience
 from stream.publisher import Publisher, TransactionalPublisher
 from stream.reader import Reader
+from stream.tracing import BatchSpans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -41,7 +42,7 @@ class Transport:
     """Reads batches of some topics for one group; publishes what came of them; commits.
 
     `agent` names it in logs and metrics. `deadline` returns the time (`time.monotonic`) by which a batch in hand
-    must be done, or None while the worker is to run on. `prepare`: see `Reader`.
+    must be done, or None while the worker is to run on. `prepare`: see `Reader`. `spans` are told of the stages.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Transport:
         outputs: Iterable[str],
         prepare: Prepare,
         sleep: Callable[[float], None] = time.sleep,
+        spans: BatchSpans | None = None,
     ) -> None:
         self._agent = agent
         self._clients = clients
@@ -63,6 +65,7 @@ class Transport:
         self._metrics = metrics
         self._outputs = outputs
         self._prepare = prepare
+        self._spans = spans or BatchSpans()
         self._log = log.bind(agent=agent)
         self._patience = Patience(self._log, deadline, sleep)
         self._pause_after_abort = self._patience.pauses()
@@ -140,13 +143,13 @@ class Transport:
             if done:
                 delivered()
         else:
-            with self._metrics.stage.labels(self._agent, "deliver").time():
+            with self._metrics.stage.labels(self._agent, "deliver").time(), self._spans.stage("deliver"):
                 self._publisher.deliver(outputs)
             delivered()
             # From here on, and not before, may a rebalance or the end of the worker commit them.
             for partition, record in last.items():
                 progress[partition].delivered = record.place.offset + 1
-            with self._metrics.stage.labels(self._agent, "commit").time():
+            with self._metrics.stage.labels(self._agent, "commit").time(), self._spans.stage("commit"):
                 self._patience.retry(self._assignment.commit_delivered)
         for partition, record in last.items():
             if partition in progress:  # else it was revoked while the commit was retried
@@ -163,7 +166,7 @@ class Transport:
         if not places:
             places = [next(iter(progress.values())).place()]
         self._assignment.unknown = True
-        with self._metrics.stage.labels(self._agent, "transaction").time():
+        with self._metrics.stage.labels(self._agent, "transaction").time(), self._spans.stage("transaction"):
             done = publisher.deliver_with_offsets(outputs, places, self._consumer.consumer_group_metadata())
         if done:
             self._assignment.unknown = False
