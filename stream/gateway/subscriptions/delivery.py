@@ -195,7 +195,10 @@ class Delivery:
         for item in group:
             await self._undelivered.add(item.arrived.record, self._destination.name, reason, message)
             self._count("undelivered")
-            self._log.warning("an alert was given up", alert_id=item.arrived.alert.alert_id, error=message)
+            alert = item.arrived.alert
+            trace = trace_of_alert(alert)
+            told = {"trace_id": trace} if trace else {}
+            self._log.warning("an alert was given up", alert_id=alert.alert_id, **told, error=message)
 
     def _count(self, result: str) -> None:
         self._metrics.deliveries.labels(self._destination.name, self._destination.service, result).inc()
