@@ -125,7 +125,8 @@ $(AXE): tests/e2e/package.json tests/e2e/package-lock.json
 
 lock: $(INSTALLED)  ## write the lock files anew from pyproject.toml (ARGS=--upgrade for newer versions)
 	$(COMPILE) $(ARGS) --output-file requirements.lock pyproject.toml
-	$(COMPILE) $(ARGS) --group dev --constraints requirements.lock --output-file requirements-dev.lock pyproject.toml
+	$(COMPILE) $(ARGS) --extra otel --constraints requirements.lock --output-file requirements-otel.lock pyproject.toml
+	$(COMPILE) $(ARGS) --extra otel --group dev --constraints requirements-otel.lock --output-file requirements-dev.lock pyproject.toml
 	$(COMPILE) $(ARGS) --group build --constraints requirements-dev.lock --output-file requirements-build.lock
 
 clean:  ## remove .venv and everything built or cached

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from stream.settings import Settings
     from stream.stories import Limit, Told
 
+    Traced = Callable[[Alert, str, Headers], Headers]
+
 __all__ = ["AlertStage", "Announced"]
 
 log = structlog.get_logger(__name__)
@@ -115,11 +117,15 @@ class AlertStage:
         self._stories.restore(_stories(newest.pop(story_id) for story_id in order))
         log.info("stories restored", stories=len(self._stories))
 
-    def __call__(self, records: Sequence[Record]) -> Announced:
-        """What a batch changes; an empty one, what time alone does."""
+    def __call__(self, records: Sequence[Record], traced: Traced = lambda _, __, headers: headers) -> Announced:
+        """What a batch changes; an empty one, what time alone does.
+
+        `traced` is told of each alert, its topic and the trace headers of what made it, and says which the alert
+        carries.
+        """
         announced = Announced([], [], [])
         if not records:
-            self._publish(self._stories.tick(self._clock()), "", (), announced)
+            self._publish(self._stories.tick(self._clock()), "", (), announced, traced)
         for record in records:
             if record.deaths >= MAX_DEATHS:
                 log.error("a signal that kills the worker; passed over", place=record.place._asdict())
@@ -130,23 +136,25 @@ class AlertStage:
                 # Only Ajil writes this topic. What a stranger put there holds no article that could be lost.
                 log.error("not a signal; passed over", place=record.place._asdict(), error=str(error))
                 continue
-            traced = trace_headers(record.headers)
+            trace = trace_headers(record.headers)
             if isinstance(signal, Withdrawal):
                 told, event = self._stories.withdraw(signal, self._clock()), signal.alert_id
             else:
-                told, event = self._stories.tell(signal, self._clock(), header(traced, "traceparent")), signal.event_id
-            self._publish(told, event, traced, announced)
+                told, event = self._stories.tell(signal, self._clock(), header(trace, "traceparent")), signal.event_id
+            self._publish(told, event, trace, announced, traced)
         return announced
 
-    def _publish(self, told: Told, event: str, traced: Headers, announced: Announced) -> None:
+    def _publish(self, told: Told, event: str, trace: Headers, announced: Announced, traced: Traced) -> None:
         for story in told.stories.values():
-            headers = cloudevent_headers(traced, "ajil.story", event or story.story_id, story.updated_at)
+            headers = cloudevent_headers(trace, "ajil.story", event or story.story_id, story.updated_at)
             key = story.story_id.encode()
             announced.outputs.append(Output(self._settings.topic_stories, key, encode(story), headers))
         for alert in told.alerts:
             name = f"{alert.alert_id}/{alert.revision}"
-            headers = cloudevent_headers(traced, f"ajil.alert.{alert.kind}", name, alert.alerted_at)
+            topic = self._settings.topic_alerts
+            about = traced(alert, topic, trace)
+            headers = cloudevent_headers(about, f"ajil.alert.{alert.kind}", name, alert.alerted_at)
             key = (alert.story_id or alert.alert_id).encode()
-            announced.outputs.append(Output(self._settings.topic_alerts, key, encode(alert), headers))
+            announced.outputs.append(Output(topic, key, encode(alert), headers))
         announced.alerts.extend(told.alerts)
         announced.held_back.extend(told.held_back)

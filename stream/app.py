@@ -20,6 +20,8 @@ from stream.health import HealthServer
 from stream.kafka import messages, metadata, partition_of
 from stream.settings import AGENTS
 from stream.source import RecordBatch, Source, Stop
+from stream.tracing import Tracing
+from stream.tracing.traceparent import trace_of_headers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
@@ -35,6 +37,9 @@ __all__ = ["App", "build_app"]
 
 MAX_LOGGED = 10
 """Rejected records of one batch that are logged one by one; the rest is counted."""
+
+LOOKED_AT = 50
+"""Records of a batch whose headers are looked at for a trace to show with its metrics: 0.1 ms, and one is enough."""
 
 TICK_SECONDS = 1.0
 """How often a quiet alerts agent looks for what time alone brings: summaries, stories that are over."""
@@ -60,12 +65,19 @@ class App(faust.App):
     logger = logging.getLogger("mode.app")
     sources: Sequence[Source]
     health: HealthServer
+    stopping: Stop
 
     def _create_directories(self) -> None:
         """Faust would make folders for tables where the worker was started, on what may be a read-only disk."""
 
 
-def build_app(settings: Settings, model: Model | None, metrics: Metrics, agents: Sequence[str] = AGENTS) -> App:
+def build_app(
+    settings: Settings,
+    model: Model | None,
+    metrics: Metrics,
+    agents: Sequence[str] = AGENTS,
+    tracing: Tracing | None = None,
+) -> App:
     """An app with the given agents, ready for `faust.Worker`. Only the classify agent needs a `model`."""
     app = App(
         settings.group,
@@ -78,15 +90,19 @@ def build_app(settings: Settings, model: Model | None, metrics: Metrics, agents:
         topic_disable_leader=True,
         web_enabled=False,
     )
-    stop = Stop(settings.stop_deadline)
+    stop = app.stopping = Stop(settings.stop_deadline)
+    tracing = tracing or Tracing()
     wire = {"classify": _wire_classify, "alerts": _wire_alerts, "feedback": _wire_feedback}
-    app.sources = [wire[name](app, settings, model, metrics, stop) for name in agents]
+    app.sources = [wire[name](app, settings, model, metrics, stop, tracing) for name in agents]
     app.health = HealthServer(settings, metrics, app.sources)
     return app
 
 
-def _wire_classify(app: App, settings: Settings, model: Model | None, metrics: Metrics, stop: Stop) -> Source:
+def _wire_classify(
+    app: App, settings: Settings, model: Model | None, metrics: Metrics, stop: Stop, tracing: Tracing
+) -> Source:
     assert model is not None
+    spans = tracing.batches(settings.topic_raw, settings.group)
     source = Source(
         app,
         "classify",
@@ -97,19 +113,30 @@ def _wire_classify(app: App, settings: Settings, model: Model | None, metrics: M
         settings=settings,
         metrics=metrics,
         stop=stop,
+        spans=spans,
     )
     stage = ClassifyStage(model, settings)
 
     @app.agent(source.channel, name="classify")
     async def classify(batches: AsyncIterator[RecordBatch]) -> None:
         async for batch in batches:
-            with metrics.stage.labels("classify", "classify").time():
+            with metrics.stage.labels("classify", "classify").time(), batch.span.stage("classify"):
                 # Scoring and HTML extraction would hold up the event loop, and with it the health checks.
                 classified = await asyncio.to_thread(stage, batch.records)
             _log(batch.records, classified.results)
-            batch.publish(classified.outputs, partial(metrics.classified, classified.results))
+            traced = _traced(batch.records, classified.results)
+            batch.publish(classified.outputs, partial(metrics.classified, classified.results, traced))
 
     return source
+
+
+def _traced(records: Sequence[Record], results: Sequence[EnrichedArticle | Rejection]) -> tuple[int, str] | None:
+    """The first enriched article of a batch whose trace is sampled: its number, and the trace's id."""
+    for number, record in enumerate(records[:LOOKED_AT]):
+        trace = trace_of_headers(record.headers)
+        if trace and trace.sampled and not isinstance(results[number], Rejection):
+            return number, trace.trace_id
+    return None
 
 
 def _log(records: Sequence[Record], results: Sequence[EnrichedArticle | Rejection]) -> None:
@@ -119,14 +146,22 @@ def _log(records: Sequence[Record], results: Sequence[EnrichedArticle | Rejectio
         if isinstance(result, Rejection):
             rejected += 1
             if rejected <= MAX_LOGGED:
-                log.warning("rejected", **record.place._asdict(), reason=result.reason.value, why=str(result))
+                log.warning("rejected", **_where(record), reason=result.reason.value, why=str(result))
         elif result.breaking.flag:
-            log.info("breaking", **record.place._asdict(), id=result.id, reasons=result.breaking.reasons)
+            log.info("breaking", **_where(record), id=result.id, reasons=result.breaking.reasons)
     if rejected > MAX_LOGGED:
         log.warning("rejected more", records=rejected - MAX_LOGGED)
 
 
-def _wire_alerts(app: App, settings: Settings, _: Any, metrics: Metrics, stop: Stop) -> Source:
+def _where(record: Record) -> dict[str, Any]:
+    """Where a record lies, and its trace if it has one."""
+    trace = trace_of_headers(record.headers)
+    return record.place._asdict() | ({"trace_id": trace.trace_id} if trace else {})
+
+
+def _wire_alerts(app: App, settings: Settings, _: Any, metrics: Metrics, stop: Stop, tracing: Tracing) -> Source:
+    group = f"{settings.group}.alerts"
+    spans = tracing.batches(settings.topic_signals, group)
     stage = AlertStage(settings)
 
     def restore(alive: Callable[[], None], held: Collection[Partition]) -> None:
@@ -140,7 +175,7 @@ def _wire_alerts(app: App, settings: Settings, _: Any, metrics: Metrics, stop: S
         app,
         "alerts",
         topics=[settings.topic_signals],
-        group=f"{settings.group}.alerts",
+        group=group,
         outputs=[settings.topic_stories, settings.topic_alerts],
         # Stories in memory and stories on the topic must never disagree: an alert could be sent twice.
         transactional=True,
@@ -148,31 +183,35 @@ def _wire_alerts(app: App, settings: Settings, _: Any, metrics: Metrics, stop: S
         settings=settings,
         metrics=metrics,
         stop=stop,
+        spans=spans,
         prepare=restore,
     )
 
     @app.agent(source.channel, name="alerts")
     async def alerts(batches: AsyncIterator[RecordBatch]) -> None:
         async for batch in batches:
-            with metrics.stage.labels("alerts", "place").time():
-                told = await asyncio.to_thread(stage, batch.records)
+            with metrics.stage.labels("alerts", "place").time(), batch.span.stage("place"):
+                told = await asyncio.to_thread(stage, batch.records, batch.span.alert)
             batch.publish(told.outputs, partial(metrics.alerted, told.alerts, told.held_back, len(stage)))
 
     return source
 
 
-def _wire_feedback(app: App, settings: Settings, _: Any, metrics: Metrics, stop: Stop) -> Source:
+def _wire_feedback(app: App, settings: Settings, _: Any, metrics: Metrics, stop: Stop, tracing: Tracing) -> Source:
+    group = f"{settings.group}.feedback"
+    spans = tracing.batches(settings.topic_feedback, group)
     stage = FeedbackStage(settings)
     source = Source(
         app,
         "feedback",
         topics=[settings.topic_feedback],
-        group=f"{settings.group}.feedback",
+        group=group,
         outputs=[settings.topic_signals],
         transactional=False,
         settings=settings,
         metrics=metrics,
         stop=stop,
+        spans=spans,
     )
     source.essential = False  # articles and alerts flow without it
 

@@ -30,6 +30,9 @@ class Clients:
     """Of a member of `group`. With a stable `AJIL_INSTANCE_ID`, a restarted worker's transactional producer ends its
     predecessor's open transaction at once; without, Kafka does so when its time is over."""
 
+    _telling = threading.Lock()
+    """Never released: all agents of a process have the same topics, and the first that finds Kafka tells of them."""
+
     def __init__(self, settings: Settings, group: str, *, transactional: bool) -> None:
         self.group = group
         self.transactional = transactional
@@ -44,8 +47,9 @@ class Clients:
             require_topics(cluster, topics)
         finally:
             admin.poll(0)  # the client's own words, such as a TLS handshake that failed, come out here
-        # Beside the start: a broker that cannot answer (the embedded one) would hold it up.
-        threading.Thread(target=self._tell_differences, args=(admin, cluster), daemon=True).start()
+        if self._telling.acquire(blocking=False):
+            # Beside the start: a broker that cannot answer (the embedded one) would hold it up.
+            threading.Thread(target=self._tell_differences, args=(admin, cluster), daemon=True).start()
 
     def _tell_differences(self, admin: AdminClient, cluster: ClusterMetadata) -> None:
         """A topic that refuses large records, say, is better told at the start than met by the first one."""

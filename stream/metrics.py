@@ -104,10 +104,13 @@ class Metrics:
         """The label value for a language."""
         return lang if lang in self._languages else "other"
 
-    def classified(self, results: Iterable[EnrichedArticle | Rejection]) -> None:
-        """Count a batch whose outputs Kafka has acknowledged just now."""
+    def classified(self, results: Iterable[EnrichedArticle | Rejection], traced: tuple[int, str] | None = None) -> None:
+        """Count a batch whose outputs Kafka has acknowledged just now.
+
+        `traced`: the number and the trace id of the one article whose ages carry it as their exemplar.
+        """
         now = datetime.now(UTC)
-        for result in results:
+        for number, result in enumerate(results):
             if isinstance(result, Rejection):
                 self.rejected.labels(result.reason.value).inc()
                 continue
@@ -118,9 +121,10 @@ class Metrics:
             if result.breaking.flag:
                 for reason in result.breaking.reasons:
                     self.breaking.labels(reason).inc()
-            self.age.labels("ingested").observe(max(0.0, (now - result.ingested_at).total_seconds()))
+            exemplar = {"trace_id": traced[1]} if traced and traced[0] == number else None
+            self.age.labels("ingested").observe(max(0.0, (now - result.ingested_at).total_seconds()), exemplar)
             if result.published_at is not None:
-                self.age.labels("published").observe(max(0.0, (now - result.published_at).total_seconds()))
+                self.age.labels("published").observe(max(0.0, (now - result.published_at).total_seconds()), exemplar)
 
     def alerted(self, alerts: Iterable[Alert], held_back: Iterable[str], stories: int) -> None:
         """Count alerts that Kafka has acknowledged, and those that were kept back."""

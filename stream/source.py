@@ -20,6 +20,7 @@ from mode import Service
 from stream.clients import Clients
 from stream.errors import AjilError, KafkaError, StoppedUnclean
 from stream.patience import GaveUp
+from stream.tracing import BatchSpans
 from stream.transport import Transport
 
 if TYPE_CHECKING:
@@ -31,20 +32,29 @@ if TYPE_CHECKING:
     from stream.reader import Prepare
     from stream.records import Output, Record
     from stream.settings import Settings
+    from stream.tracing import BatchSpan
 
 __all__ = ["RecordBatch", "Source", "Stop"]
 
 _Args = TypeVarTuple("_Args")
 _T = TypeVar("_T")
 
+BATCH_SHARE = 0.6
+"""Of the stop deadline, for batches in hand. The rest is for leaving the groups and for Faust's own shutdown, which
+takes up to three seconds."""
+
 log = structlog.get_logger(__name__)
 
 
 class RecordBatch:
-    """Some records, in the order of each partition, to be answered once by `publish`. Without records it is a tick."""
+    """Some records, in the order of each partition, to be answered once by `publish`. Without records it is a tick.
 
-    def __init__(self, records: Sequence[Record]) -> None:
+    `span` is told of what is done with it.
+    """
+
+    def __init__(self, records: Sequence[Record], span: BatchSpan) -> None:
         self.records = records
+        self.span = span
         self.begun = time.monotonic()
         self._answer: asyncio.Future[tuple[Sequence[Output], Callable[[], None]]] = (
             asyncio.get_running_loop().create_future()
@@ -69,11 +79,16 @@ class Stop:
         self.batch_by: float | None = None
         """The time (`time.monotonic`) by which a batch in hand must be committed; None while the worker runs."""
 
+    @property
+    def left(self) -> float:
+        """Seconds until the process should have ended."""
+        begun = time.monotonic() if self.batch_by is None else self.batch_by - self._deadline * BATCH_SHARE
+        return max(0.0, begun + self._deadline - time.monotonic())
+
     def __call__(self) -> float:
         """Ask every source to stop. Returns the seconds that are left for batches in hand."""
         if self.batch_by is None:
-            # The rest is for leaving the groups and for Faust's own shutdown, which takes up to three seconds.
-            self.batch_by = time.monotonic() + self._deadline * 0.6
+            self.batch_by = time.monotonic() + self._deadline * BATCH_SHARE
         return max(0.0, self.batch_by - time.monotonic())
 
 
@@ -82,7 +97,7 @@ class Source(Service):
 
     `prepare` runs in the Kafka thread whenever partitions came or went, before the next batch. With `tick`, a
     member that has partitions is also handed an empty batch for every so many seconds without records, so that it can
-    publish what time alone brings about.
+    publish what time alone brings about. `spans` are told of every batch.
     """
 
     abstract = False
@@ -102,6 +117,7 @@ class Source(Service):
         metrics: Metrics,
         stop: Stop,
         prepare: Prepare = lambda *_: None,
+        spans: BatchSpans | None = None,
         transactional: bool,
         tick: float | None = None,
         **kwargs: Any,
@@ -115,6 +131,7 @@ class Source(Service):
         self._settings = settings
         self._metrics = metrics
         self._stopping = stop
+        self._spans = spans or BatchSpans()
         self._in_hand = 0
         self._transport = Transport(
             agent,
@@ -184,12 +201,13 @@ class Source(Service):
                 return await self._call(self._publish_and_poll, batch, outputs, delivered)
             if not await self._call(self._publish, batch, outputs, delivered):
                 await ahead.answer()  # the agent must not be at work on it when it is prepared anew
+                ahead.span.end(done=False)
                 self._return(ahead)
                 return await self._call(self._transport.poll)
             batch = ahead
 
     async def _hand_out(self, records: Sequence[Record]) -> RecordBatch:
-        batch = RecordBatch(records)
+        batch = RecordBatch(records, self._spans.begin(records))
         self._metrics.consumed.labels(self.agent).inc(len(records))
         self._metrics.in_flight.labels(self.agent).inc(len(records))
         self._in_hand += 1
@@ -211,7 +229,11 @@ class Source(Service):
             delivered()
             self._metrics.in_flight.labels(self.agent).dec(size)
 
-        done = self._transport.publish(batch.records, outputs, acknowledged)
+        done = False
+        try:
+            done = self._transport.publish(batch.records, outputs, acknowledged, batch.span)
+        finally:
+            batch.span.end(done=done)
         if not done:
             self._return(batch)
             return False

@@ -19,6 +19,7 @@ from stream.gaps import Gaps
 from stream.patience import Patience
 from stream.publisher import Publisher, TransactionalPublisher
 from stream.reader import Reader
+from stream.tracing import BatchSpan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from stream.settings import Settings
 
 __all__ = ["Transport"]
+
+NO_SPAN = BatchSpan()
 
 log = structlog.get_logger(__name__)
 
@@ -117,7 +120,13 @@ class Transport:
         self._patience.in_hand = True
         return self._reader.read_ahead()
 
-    def publish(self, records: Sequence[Record], outputs: Sequence[Output], delivered: Callable[[], None]) -> bool:
+    def publish(
+        self,
+        records: Sequence[Record],
+        outputs: Sequence[Output],
+        delivered: Callable[[], None],
+        span: BatchSpan = NO_SPAN,
+    ) -> bool:
         """At-least-once, in this order:
 
         1. send every output of the batch;
@@ -149,17 +158,17 @@ class Transport:
             last[partition] = record
         done = True
         if isinstance(self._publisher, TransactionalPublisher):
-            done = self._transact(self._publisher, outputs, last)
+            done = self._transact(self._publisher, outputs, last, span)
             if done:
                 delivered()
         else:
-            with self._metrics.stage.labels(self._agent, "deliver").time():
+            with self._metrics.stage.labels(self._agent, "deliver").time(), span.stage("deliver"):
                 self._publisher.deliver(outputs)
             delivered()
             # From here on, and not before, may a rebalance or the end of the worker commit them.
             for partition, record in last.items():
                 progress[partition].delivered = record.place.offset + 1
-            with self._metrics.stage.labels(self._agent, "commit").time():
+            with self._metrics.stage.labels(self._agent, "commit").time(), span.stage("commit"):
                 self._patience.retry(self._assignment.commit_delivered)
         for partition, record in last.items():
             if partition in progress:  # else it was revoked while the commit was retried
@@ -168,7 +177,11 @@ class Transport:
         return done
 
     def _transact(
-        self, publisher: TransactionalPublisher, outputs: Sequence[Output], last: dict[Partition, Record]
+        self,
+        publisher: TransactionalPublisher,
+        outputs: Sequence[Output],
+        last: dict[Partition, Record],
+        span: BatchSpan,
     ) -> bool:
         assert self._assignment is not None
         progress = self._assignment.progress
@@ -176,7 +189,7 @@ class Transport:
         if not places:
             places = [next(iter(progress.values())).place()]
         self._assignment.unknown = True
-        with self._metrics.stage.labels(self._agent, "transaction").time():
+        with self._metrics.stage.labels(self._agent, "transaction").time(), span.stage("transaction"):
             done = publisher.deliver_with_offsets(outputs, places, self._consumer.consumer_group_metadata())
         if done:
             self._assignment.unknown = False

@@ -25,7 +25,7 @@ LAYERS = [
     {"reader"},
     {"assignment", "publisher", "backlog", "clients"},
     {"gaps"},
-    {"patience", "progress", "topics", "lag", "feed", "sender", "replay", "stories", "decode", "show"},
+    {"patience", "progress", "topics", "lag", "feed", "sender", "replay", "stories", "decode", "show", "tracing"},
     {"kafka", "metrics", "pages", "embedded", "terminal", "logs", "caution"},
     {"records"},
     {"settings"},
@@ -39,6 +39,8 @@ MAY_IMPORT_FAUST = {"stream.app", "stream.source", "stream.commands.worker"}
 MAY_IMPORT_MODE = MAY_IMPORT_FAUST | {"stream.health"}
 # models/plots.py draws for `make eval`, which needs the development tools.
 DEVELOPMENT = {"matplotlib"}
+# Of the extra otel, which a process imports when it has an endpoint for traces.
+EXTRA = {"stream.tracing.otel": "opentelemetry"}
 KAFKA_CLIENTS = {"confluent_kafka", "aiokafka"}
 
 
@@ -70,6 +72,8 @@ def violations(module: str, source: str) -> list[str]:
             told.append(f"{module} imports {name}: only {', '.join(sorted(MAY_IMPORT_MODELS))} know models")
         if top == "faust" and module not in MAY_IMPORT_FAUST:
             told.append(f"{module} imports {name}: only {', '.join(sorted(MAY_IMPORT_FAUST))} know Faust")
+        if top == "opentelemetry" and module not in EXTRA:
+            told.append(f"{module} imports {name}: only {', '.join(EXTRA)} knows OpenTelemetry, which may be missing")
         if top == "mode" and module not in MAY_IMPORT_MODE:
             told.append(f"{module} imports {name}: only {', '.join(sorted(MAY_IMPORT_MODE))} know mode")
         if package == "stream" and top == "stream" and part != own and LEVEL.get(part, 99) <= LEVEL.get(own, -1):
@@ -102,7 +106,7 @@ def test_every_package_that_is_imported_is_installed_with_ajil() -> None:
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     locked = set(re.findall(r"^([a-z0-9-]+)==", lock, re.M))
     tops = {name.partition(".")[0] for module in modules() for name in imported(source_of(module))}
-    foreign = tops - sys.stdlib_module_names - {"stream", "models"} - DEVELOPMENT
+    foreign = tops - sys.stdlib_module_names - {"stream", "models"} - DEVELOPMENT - set(EXTRA.values())
     distributions = packages_distributions()
 
     missing = {
@@ -125,6 +129,7 @@ def test_every_package_that_is_imported_is_installed_with_ajil() -> None:
         ("stream.transport", "from mode import Service"),
         ("stream.commands.tail", "import faust"),
         ("stream.health", "import faust"),
+        ("stream.tracing", "from opentelemetry.trace import Span"),
         ("stream.app", "from models.classifier import Classifier"),
     ],
 )

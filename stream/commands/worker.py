@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from stream.settings import Settings
 
 
+FLUSH_SECONDS = 2.0
+"""For the last spans: a collector that is there takes them in milliseconds."""
+
+
 def _agents(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
     if not names or not set(names) <= set(AGENTS):
@@ -70,13 +74,15 @@ def serve(settings: Settings, model: Classifier | None, agents: tuple[str, ...])
 
     from stream.app import build_app
     from stream.metrics import Metrics
+    from stream.tracing import open_tracing
 
     log = structlog.get_logger("stream.worker")
     metrics = Metrics(model.languages if model else ())
     for name, version in (model.info() if model else {}).items():
         metrics.model_info.labels(name, version).set(1)
         log.info("model loaded", model=name, version=version)
-    app = build_app(settings, model, metrics, agents)
+    tracing = open_tracing("ajil-worker")
+    app = build_app(settings, model, metrics, agents, tracing)
     # All of this stays. A full collection would walk it, and hold up every agent for 50 ms and more.
     gc.collect()
     gc.freeze()
@@ -102,6 +108,7 @@ def serve(settings: Settings, model: Classifier | None, agents: tuple[str, ...])
         worker.execute_from_commandline()
     except SystemExit as stop:
         code = stop.code
+    tracing.close(min(FLUSH_SECONDS, app.stopping.left))
     for source in app.sources:
         if source.failure is not None:
             log.error(str(source.failure))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import time
+import uuid
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
@@ -16,13 +17,12 @@ from stream.kafka import client_config
 from stream.records import Alert, EnrichedArticle, read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from stream.demo.articles import DemoArticle
-    from stream.demo.worker import Worker
     from stream.settings import Settings
 
-__all__ = ["DemoFailed", "play"]
+__all__ = ["DemoFailed", "Worker", "play"]
 
 PATIENCE = 90.0
 """Seconds without any result before the demo gives up. A worker needs 5-10 s to load its model and join its group;
@@ -31,6 +31,12 @@ QUIET = 2.0
 """Seconds without a record after which the last alert has come: alerts follow their articles within one batch."""
 ALERT_PATIENCE = 20.0
 """Seconds to wait for the first alert, when something breaking came out."""
+
+
+class Worker(Protocol):
+    """Something that classifies; `failure` is one line that says how it ended, or None while it runs."""
+
+    def failure(self) -> str | None: ...
 
 
 class DemoFailed(AjilError):
@@ -47,11 +53,13 @@ def play(
     interval: float,
     stopped: Callable[[], bool],
     started: float,
+    news: Callable[[], Iterable[str]] = tuple,
     patience: float = PATIENCE,
 ) -> Tally:
     """Feed one article every `interval` seconds, round and round or `once`, until `stopped()` or all is out.
 
-    `started` is a time of `time.monotonic`, from which the time to the first result counts. The topics must exist.
+    `started` is a time of `time.monotonic`, from which the time to the first result counts; `news` are lines to be
+    shown with the rest. The topics must exist.
     Raises `DemoFailed` when the worker ends, or nothing comes out for `patience` seconds.
     """
     feed = _Feed(articles, settings, once=once, interval=interval)
@@ -69,6 +77,8 @@ def play(
                 progress = time.monotonic()
                 _show(message, settings, by_key, tally, screen)
                 feed.waiting.discard(_key(message))
+            for line in news():
+                screen.tell(line)
             screen.status(tally.line() if tally.verdicts else f"{tally.fed} fed; the worker is starting")
 
             quiet = time.monotonic() - progress
@@ -112,11 +122,16 @@ class _Feed:
             self._topic,
             key=article.key.encode(),
             value=article.value(datetime.now(UTC)),
-            headers=article.kafka_headers(),
+            headers=[*article.kafka_headers(), ("traceparent", _traceparent())],
         )
         self.waiting.add(article.key)
         self.left = max(self.left - 1, 0)
         return True
+
+
+def _traceparent() -> bytes:
+    """A trace for each article, as an outlet's own system would begin it."""
+    return f"00-{uuid.uuid4().hex}-{uuid.uuid4().hex[:16]}-01".encode()
 
 
 def _consumer(settings: Settings) -> Consumer:

@@ -8,7 +8,6 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import sys
 import threading
 import time
@@ -17,16 +16,18 @@ from pathlib import Path
 import click
 
 from stream.demo.articles import load
+from stream.demo.monitoring import Monitoring
 from stream.demo.play import DemoFailed, play
+from stream.demo.process import GROUP, Ports, ajil, free_port
+from stream.demo.readers import Desk, OpenStream
 from stream.demo.screen import LiveTable, PlainLines
-from stream.demo.worker import GROUP, Process
 from stream.embedded import EmbeddedBroker
 from stream.settings import Settings
 
 __all__ = ["run"]
 
 
-def run(*, once: bool, interval: float) -> None:
+def run(*, once: bool, interval: float, with_monitoring: bool = False) -> None:
     """Run the demo until Ctrl-C, SIGTERM or the end of the terminal; with `once` until every article came out.
 
     Raises `DemoFailed` when it could not show everything; the worker's last log lines are then on stderr.
@@ -55,14 +56,24 @@ def run(*, once: bool, interval: float) -> None:
     )
     with EmbeddedBroker(topics) as broker:
         settings = Settings(brokers=broker.brokers, group=GROUP)
-        port = _free_port(settings.gateway_port)
-        page = f"http://127.0.0.1:{port}/"
+        ports = Ports(free_port(settings.http_port), free_port(settings.gateway_port))
+        monitoring = Monitoring(ports) if with_monitoring else None
+        page = f"http://127.0.0.1:{ports.gateway}/"
         title = f"Ajil demo, {len(articles)} articles, embedded Kafka at {broker.brokers}, live page at {page}"
         # The table shows the way out in its title; lines of a pipe need it once.
         screen = LiveTable(f"{title}. Ctrl-C ends it.") if _is_terminal() else PlainLines()
         if isinstance(screen, PlainLines):
             click.echo(f"{title}: starting the worker")
-        with Process("gateway", broker.brokers, port), Process("worker", broker.brokers, port) as worker:
+        with contextlib.ExitStack() as running:
+            subscriptions = {}
+            if monitoring:
+                subscriptions["AJIL_SUBSCRIPTIONS"] = str(running.enter_context(Desk()).subscriptions)
+            running.enter_context(ajil("gateway", broker.brokers, ports, subscriptions))
+            worker = running.enter_context(ajil("worker", broker.brokers, ports))
+            if monitoring:
+                running.enter_context(monitoring)
+                running.enter_context(OpenStream(ports.gateway))
+                click.echo("\n".join(monitoring.told))
             try:
                 with screen:
                     tally = play(
@@ -74,21 +85,13 @@ def run(*, once: bool, interval: float) -> None:
                         interval=interval,
                         stopped=stopped.is_set,
                         started=started,
+                        news=monitoring.ended if monitoring else tuple,
                     )
             except DemoFailed as error:
                 click.echo("\n".join(worker.log_tail()), err=True)
                 raise DemoFailed(f"the demo failed: {error} (the worker's log: {worker.log})") from None
             click.echo("\n".join(["", *tally.summary(), "", "stopping the worker"]))
     click.echo("\n".join(next_steps(_program())))
-
-
-def _free_port(wanted: int) -> int:
-    """The port that is wanted, or any other where that one is taken."""
-    for port in (wanted, 0):
-        with socket.socket() as tried, contextlib.suppress(OSError):
-            tried.bind(("127.0.0.1", port))
-            return int(tried.getsockname()[1])
-    raise DemoFailed("no free port for the live page")
 
 
 def next_steps(program: str) -> list[str]:

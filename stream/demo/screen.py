@@ -77,7 +77,7 @@ def _columns(time: str, lang: str, verdict: str, urgency: str, title: str) -> st
 
 
 class Screen(Protocol):
-    """Where rows go. A context manager; `status` is one line about the whole run."""
+    """Where rows go. A context manager; `status` is one line about the whole run, `tell` one that stays."""
 
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -85,6 +85,7 @@ class Screen(Protocol):
     ) -> None: ...
     def show(self, row: Row) -> None: ...
     def status(self, text: str) -> None: ...
+    def tell(self, text: str) -> None: ...
 
 
 class PlainLines:
@@ -104,6 +105,9 @@ class PlainLines:
 
     def status(self, text: str) -> None:
         pass
+
+    def tell(self, text: str) -> None:
+        print(text, flush=True)
 
 
 class LiveTable:
@@ -139,6 +143,10 @@ class LiveTable:
         rows = list(self._rows)[-max(height - 4, 1) :]
         told = [Text(display(self._title, width), style="bold"), Text(display(text, width))]
         self._live.update(Group(*told, table(rows, width)), refresh=True)
+
+    def tell(self, text: str) -> None:
+        # Above the table.
+        self._console.print(Text(display(text, 1000)))
 
 
 STYLES = {"enriched": "", "breaking": "bold yellow", "rejected": "red", "alert": "bold white on red"}

@@ -132,8 +132,10 @@ class Fanout:
             first = end
             self._metrics.alerts_sent.inc(sent)
             now = datetime.now(UTC)
+            traced = next((entry for entry in entries if entry.trace_id), None)
             for entry in entries:
-                self._metrics.delay.observe(max(0.0, (now - entry.alerted_at).total_seconds()))
+                exemplar = {"trace_id": entry.trace_id} if entry is traced and entry.trace_id else None
+                self._metrics.delay.observe(max(0.0, (now - entry.alerted_at).total_seconds()), exemplar)
 
     async def serve(self, subscriber: Subscriber) -> None:
         """Until the gateway stops. Raises `TooSlow`, and `ConnectionError` when the reader has gone."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from stream.gateway.filters import Facts, Filter, facts_of
 from stream.gateway.positions import covers, position_text
 from stream.records import Alert, encode
+from stream.tracing.traceparent import trace_of_alert
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -31,7 +32,7 @@ def event(position: str, name: str, data: bytes) -> bytes:
 class Entry:
     """One alert: `after` is the position of a reader that has seen it and all before it in this history."""
 
-    __slots__ = ("after", "alert_id", "alerted_at", "event", "facts", "kind", "offset", "partition", "size")
+    __slots__ = ("after", "alert_id", "alerted_at", "event", "facts", "kind", "offset", "partition", "size", "trace_id")
 
     partition: int
     offset: int
@@ -40,6 +41,7 @@ class Entry:
     kind: str
     alerted_at: datetime
     facts: Facts
+    trace_id: str | None
     event: bytes
     size: int
     """Bytes of the alert's JSON, which `event` ends with."""
@@ -54,6 +56,7 @@ class Entry:
         time = alert.alerted_at
         self.alerted_at = time if time.tzinfo else time.replace(tzinfo=UTC)
         self.facts = facts_of(alert)
+        self.trace_id = trace_of_alert(alert)
         self.event = event(position_text(after), alert.kind, data)
         self.size = len(data)
 

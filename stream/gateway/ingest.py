@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from stream.gateway.metrics import GatewayMetrics
     from stream.gateway.producer import Producer
     from stream.settings import Settings
+    from stream.tracing import Tracing
 
-__all__ = ["Accepted", "Acknowledged", "Ingest", "acknowledged"]
+__all__ = ["ROUTE", "Accepted", "Acknowledged", "Ingest", "acknowledged"]
 
+ROUTE = "/v1/articles"
 MAX_ARTICLES = 1000
 AT_WORK, IN_LINE, LINE_SECONDS = 16, 1000, 5.0
 """Requests whose bodies are in memory at a time; the others wait unread."""
@@ -65,17 +67,30 @@ class _Item(NamedTuple):
 
 class Ingest:
     def __init__(
-        self, settings: Settings, access: Access, rate: RateLimit, producer: Producer, metrics: GatewayMetrics
+        self,
+        settings: Settings,
+        access: Access,
+        rate: RateLimit,
+        producer: Producer,
+        metrics: GatewayMetrics,
+        tracing: Tracing,
     ) -> None:
         self._settings = settings
         self._access = access
         self._rate = rate
         self._producer = producer
         self._metrics = metrics
+        self._tracing = tracing
         self._admission = Admission(AT_WORK, IN_LINE, LINE_SECONDS)
         self._repeats = Repeats()
 
     async def post(self, request: web.Request) -> web.Response:
+        with self._tracing.request("POST", ROUTE, _trace(request)) as span:
+            response = await self._take(request, span.headers)
+            span.status = response.status
+            return response
+
+    async def _take(self, request: web.Request, traced: Headers) -> web.Response:
         caller = self._access.require(request, "publish")
         client = self._access.client(request, caller)
         self._rate.require(client, 0)
@@ -84,7 +99,7 @@ class Ingest:
             body = await read_body(request, self._settings.gateway_max_request_bytes)
             values, told = _split(body, request.headers.get("Content-Type"))
             self._rate.require(client, len(values))
-            headers = [*told, *_trace(request)]
+            headers = [*told, *traced]
             # HTML takes milliseconds to read, and every stream would wait for it.
             items = await asyncio.to_thread(self._read, values, headers, single=values[0] is body)
             places = await self._produce(items)

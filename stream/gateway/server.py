@@ -20,7 +20,7 @@ from stream.errors import SettingError, StoppedUnclean
 from stream.gateway.access import Access
 from stream.gateway.alerts import Alerts
 from stream.gateway.feedback import FeedbackDesk
-from stream.gateway.ingest import MAX_ARTICLES, Ingest
+from stream.gateway.ingest import MAX_ARTICLES, ROUTE, Ingest
 from stream.gateway.limits import RateLimit
 from stream.gateway.metrics import GatewayMetrics
 from stream.gateway.openapi import document
@@ -31,6 +31,7 @@ from stream.gateway.session import SessionDesk
 from stream.gateway.site import Site
 from stream.gateway.stories import Stories
 from stream.gateway.subscriptions import Subscriptions
+from stream.tracing import Tracing, open_tracing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -62,7 +63,7 @@ class Gateway:
     Raises `SettingError`.
     """
 
-    def __init__(self, settings: Settings, producer: Producer | None = None) -> None:
+    def __init__(self, settings: Settings, producer: Producer | None = None, tracing: Tracing | None = None) -> None:
         self._in_hand = 0
         self._heard: set[object] = set()
         self._idle = asyncio.Event()
@@ -74,7 +75,7 @@ class Gateway:
         self.stories = Stories(settings, access, metrics)
         self.subscriptions = Subscriptions(settings, metrics.registry) if settings.subscriptions else None
         rate = RateLimit(settings.gateway_rate, max(BURST_SECONDS * settings.gateway_rate, MAX_ARTICLES))
-        ingest = Ingest(settings, access, rate, self.producer, metrics)
+        ingest = Ingest(settings, access, rate, self.producer, metrics, tracing or Tracing())
         feedback = FeedbackDesk(settings, access, rate, self.producer, metrics)
         session = SessionDesk(access)
         site = Site()
@@ -82,7 +83,7 @@ class Gateway:
         self.app.on_response_prepare.append(access.add_headers)
         self.app.add_routes(
             [
-                web.post("/v1/articles", ingest.post),
+                web.post(ROUTE, ingest.post),
                 web.get("/v1/alerts", self.alerts.recent),
                 web.get("/v1/alerts/stream", self.alerts.stream, allow_head=False),
                 web.get("/v1/alerts.atom", self.alerts.atom),
@@ -224,7 +225,8 @@ async def serve(settings: Settings) -> None:
     Raises `SettingError`, `StoppedUnclean` when a request could not be finished in time, and `KafkaError`.
     """
     tls = _tls(settings)
-    gateway = Gateway(settings)
+    tracing = open_tracing("ajil-gateway")
+    gateway = Gateway(settings, tracing=tracing)
     _allow_connections(settings.gateway_subscribers)
     stop = asyncio.Event()
 
@@ -268,6 +270,7 @@ async def serve(settings: Settings) -> None:
         if running:
             running.cancel()
             await asyncio.wait({running})
+        await asyncio.to_thread(tracing.close, FLUSH_SECONDS)
     if not running.cancelled() and (error := running.exception()):
         raise error.exceptions[0] if isinstance(error, ExceptionGroup) else error
     if not finished:

@@ -64,6 +64,9 @@ def test_articles_flow_and_the_books_balance(kafka: KafkaServer, topics: Topics,
         assert worker.metric("ajil_model_info") == 3
         wait_for("lag 0", lambda: worker.metric("ajil_consumer_lag_records", topic=topics.raw) == 0)
         assert worker.get("/health/live")[0] == 200
+        told = [line["difference"] for line in worker.logged("a topic is not as")]
+        assert told
+        assert len(told) == len(set(told)), "each agent tells of the topics of all"
         assert worker.stop() == 0
     # What was committed is not read again.
     with WorkerProcess(tmp_path, environment(kafka.address, topics)).wait_ready() as worker:

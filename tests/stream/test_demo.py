@@ -23,8 +23,8 @@ from rich.console import Console
 
 from stream.demo.articles import DemoArticle, Expectation, load
 from stream.demo.play import DemoFailed, play
+from stream.demo.process import Process
 from stream.demo.screen import Row, alert_row, enriched_row, line, rejected_row, table
-from stream.demo.worker import Process
 from stream.embedded import EmbeddedBroker
 from stream.errors import Reason, Rejection
 from stream.records import (
@@ -240,6 +240,8 @@ def test_plain_lines_hold_no_control_codes() -> None:
 class Rows(list[Row]):
     """A screen that keeps what it is shown."""
 
+    told: list[str]
+
     def __enter__(self) -> Self:
         return self
 
@@ -251,6 +253,9 @@ class Rows(list[Row]):
 
     def status(self, text: str) -> None:
         pass
+
+    def tell(self, text: str) -> None:
+        self.told.append(text)
 
 
 class AlwaysRight:
@@ -413,7 +418,7 @@ time.sleep(600)
 
 
 def test_the_worker_is_stopped_by_sigterm_and_its_log_removed() -> None:
-    with Process("worker", "127.0.0.1:9", 0, (sys.executable, "-c", OBEDIENT)) as worker:
+    with Process("the worker", (sys.executable, "-c", OBEDIENT), os.environ) as worker:
         while worker.log_tail() != ["ready"]:
             time.sleep(0.02)
         assert worker.failure() is None
@@ -425,7 +430,7 @@ def test_the_log_of_a_worker_that_failed_is_kept_and_harmless() -> None:
     crash = r"import sys; print('one'); sys.exit('\x1b[2Jno model')"
     with (
         suppress(DemoFailed),
-        Process("worker", "127.0.0.1:9", 0, (sys.executable, "-c", crash)) as worker,
+        Process("the worker", (sys.executable, "-c", crash), os.environ) as worker,
     ):
         while worker.failure() is None:
             time.sleep(0.02)

@@ -17,6 +17,7 @@ from stream.gateway.subscriptions.inbox import Arrived, Share
 from stream.gateway.subscriptions.metrics import SubscriptionMetrics
 from stream.gateway.subscriptions.schedule import Quiet
 from stream.gateway.subscriptions.sender import Failed, Refused
+from stream.records import ArticleRef
 from tests.alerts import alert
 
 if TYPE_CHECKING:
@@ -106,6 +107,30 @@ async def test_each_alert_is_a_message_and_committed_after_it() -> None:
     assert (desk.sender.sent, desk.inbox.committed) == ([], 0)
     await desk.turns(1)
     assert (desk.sender.sent, desk.inbox.committed) == ([["en-a/1"], ["en-b/1"]], 2)
+
+
+async def test_the_age_of_a_message_carries_the_trace_of_its_first_alert() -> None:
+    desk = Desk()
+    article = ArticleRef(
+        id="1",
+        event_id="e",
+        source="one.example",
+        url=None,
+        title="t",
+        published_at=None,
+        ingested_at=LONG_AGO,
+        breaking=True,
+        traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    )
+    desk.inbox.batch(alert("a", articles=[article]))
+    await desk.turns(1)
+    (found,) = (
+        sample.exemplar
+        for family in desk.registry.collect()
+        for sample in family.samples
+        if sample.name == "ajil_delivery_age_seconds_bucket" and sample.exemplar
+    )
+    assert found.labels == {"trace_id": "0af7651916cd43dd8448eb211c80319c"}
 
 
 async def test_a_digest_leaves_on_time_though_alerts_keep_coming() -> None:

@@ -11,6 +11,7 @@ import structlog
 from stream.gateway.subscriptions.filters import Matcher
 from stream.gateway.subscriptions.schedule import slot
 from stream.gateway.subscriptions.sender import Failed, Refused
+from stream.tracing.traceparent import trace_of_alert
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -177,7 +178,9 @@ class Delivery:
         now = datetime.now(UTC)
         for alert in alerts:
             age = (now - alert.alerted_at).total_seconds()
-            self._metrics.age.labels(self._destination.service).observe(max(0.0, age))
+            trace = trace_of_alert(alert) if alert is alerts[0] else None
+            exemplar = {"trace_id": trace} if trace else None
+            self._metrics.age.labels(self._destination.service).observe(max(0.0, age), exemplar)
 
     def _failed(self, error: Failed) -> None:
         was_open = self._circuit.is_open
@@ -192,7 +195,10 @@ class Delivery:
         for item in group:
             await self._undelivered.add(item.arrived.record, self._destination.name, reason, message)
             self._count("undelivered")
-            self._log.warning("an alert was given up", alert_id=item.arrived.alert.alert_id, error=message)
+            alert = item.arrived.alert
+            trace = trace_of_alert(alert)
+            told = {"trace_id": trace} if trace else {}
+            self._log.warning("an alert was given up", alert_id=alert.alert_id, **told, error=message)
 
     def _count(self, result: str) -> None:
         self._metrics.deliveries.labels(self._destination.name, self._destination.service, result).inc()
