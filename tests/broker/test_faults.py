@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.broker.faults.load import Feeder, seeded
 from tests.broker.faults.proxy import Proxy
 from tests.broker.faults.runs import Runs, broken_kafka
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.kafka_client import Topics
+    from tests.kafka_server import KafkaServer
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +44,22 @@ def test_nothing_is_lost(runs: Runs, scenario: str, delivery: str) -> None:
 def test_a_worker_that_commits_before_it_sends_is_caught(runs: Runs) -> None:
     result = runs.other_worker("commit_before_send", articles=1000, kills=1)
     assert result.books.lost > 0
+
+
+def test_records_that_were_acknowledged_without_their_place_are_looked_up(kafka: KafkaServer, topics: Topics) -> None:
+    items = [*seeded(30, seed=1), *seeded(3, seed=1)]
+    feeder = Feeder(kafka.address, topics.raw, items, rate=1000)
+    feeder.start()
+    feeder.join(30)
+    placed = dict(feeder.placed)
+    assert len(placed) == 33
+    for place in sorted(placed)[::2]:
+        feeder.unplaced.append((place[0], feeder.placed.pop(place)))
+    feeder.look_up()
+    assert feeder.unplaced == []
+    assert {place: item.record.value for place, item in feeder.placed.items()} == {
+        place: item.record.value for place, item in placed.items()
+    }
 
 
 @pytest.fixture

@@ -184,6 +184,8 @@ class Bench(ABC):
 
     @property
     def sent(self) -> dict[Place, Item]:
+        if not self.feeder.left:
+            self.feeder.join()  # it may still be looking up where the last ones lie
         return self.feeder.placed | self.odd
 
     # End --------------------------------------------------------------------------------------------------------

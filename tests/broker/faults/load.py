@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from tests.kafka_client import MEGABYTE, Record
+from tests.kafka_client import MEGABYTE, Record, consume_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,11 +138,13 @@ class Feeder(threading.Thread):
     def __init__(self, address: str, topic: str, items: list[Item], rate: float) -> None:
         super().__init__(name="feeder", daemon=True)
         self.placed: dict[Place, Item] = {}
+        self.unplaced: list[tuple[int, Item]] = []
+        """Partition and item. A broker that comes back acknowledges what it had already, and does not say where."""
         self.refused: list[KafkaError] = []
         self.flowing = threading.Event()
         """Cleared to hold the feed back."""
         self.flowing.set()
-        self._topic, self._items, self._rate = topic, items, rate
+        self._address, self._topic, self._items, self._rate = address, topic, items, rate
         self._producer = Producer(
             {
                 "bootstrap.servers": address,
@@ -156,7 +158,7 @@ class Feeder(threading.Thread):
 
     @property
     def left(self) -> int:
-        return len(self._items) - len(self.placed) - len(self.refused)
+        return len(self._items) - len(self.placed) - len(self.unplaced) - len(self.refused)
 
     def run(self) -> None:
         due = time.monotonic()
@@ -171,11 +173,24 @@ class Feeder(threading.Thread):
             self._send(item)
         while self.left:
             self._producer.flush(1)
+        if self.unplaced:
+            self.look_up()
+
+    def look_up(self) -> None:
+        """Find where the unplaced ones lie: of equal records, the first that is not placed yet."""
+        for record in sorted(consume_all(self._address, self._topic), key=lambda record: record.offset):
+            place = record.partition, record.offset
+            found = next((u for u in self.unplaced if u[0] == place[0] and u[1].record.value == record.value), None)
+            if found and place not in self.placed:
+                self.placed[place] = found[1]
+                self.unplaced.remove(found)
 
     def _send(self, item: Item) -> None:
         def report(error: KafkaError | None, message: Message) -> None:
             if error:
                 self.refused.append(error)
+            elif message.offset() is None:
+                self.unplaced.append((message.partition(), item))
             else:
                 self.placed[message.partition(), message.offset()] = item
 
