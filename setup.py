@@ -2,16 +2,22 @@
 
 import os
 import sys
+from glob import glob
 
 from setuptools import Extension, setup
 
-flags = [] if sys.platform == "win32" else ["-std=c11", "-O3", "-Wall", "-Wextra", "-Wno-missing-field-initializers"]
+flags = (
+    []
+    if sys.platform == "win32"
+    else ["-std=c11", "-O3", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-missing-field-initializers"]
+)
 
 setup(
     ext_modules=[
         Extension(
             "models.native.kernel",
-            ["models/native/kernel.c"],
+            sorted(glob("models/native/*.c")),
+            depends=sorted(glob("models/native/*.h")),
             extra_compile_args=flags,
             # REQUIRE_NATIVE=1 (the image, the checks) turns a failed build into an error.
             optional=os.environ.get("REQUIRE_NATIVE") != "1",

@@ -1,0 +1,105 @@
+/* A linear model: its arrays (models/arrays.py), and how its words are found. */
+
+#ifndef AJIL_MODEL_H
+#define AJIL_MODEL_H
+
+#include "text.h"
+
+#if defined(__GNUC__)
+#define FETCH(address) __builtin_prefetch(address)
+#else
+#define FETCH(address) ((void)0)
+#endif
+
+enum { DELETED = 0, SPACE = 1, SAME = 2 };
+static const uint32_t DIGIT = 1u << 31, NONE = 0xFFFFFFFFu;
+static const uint64_t BASE = 0x9E3779B97F4A7C15u;
+
+enum { WORD_CHARS = 32, ZEROS = 5, LOGS = 1024 };
+enum { PAGE_INDEX, PAGES, WORDS, WORD_SLOTS, PAIR_SLOTS, ROWS, INTERCEPT, SECTIONS };
+
+typedef struct {
+    uint32_t left, right;
+    double idf;
+    float weight[];
+} Row;
+
+typedef struct {
+    PyObject_HEAD
+    Py_buffer section[SECTIONS];
+    const uint16_t *page_index;
+    const uint32_t *pages, *words;
+    const uint64_t *word_slots, *pair_slots;
+    const char *rows;
+    const double *intercept;
+    uint64_t word_mask, pair_mask;
+    size_t page_count, word_size, terms, stride, classes, longest;
+    double log_plus_one[LOGS];
+} Model;
+
+typedef struct {
+    uint64_t hash;
+    uint32_t start, end; /* in the text */
+    uint32_t letter, length; /* of the stem, in `letters` of the scratch */
+    uint32_t number; /* in the model, NONE where it does not know the word */
+    uint64_t slot, tried;
+} Word;
+
+extern PyType_Spec model_spec;
+
+PyObject *score(Model *model, PyObject *args);
+PyObject *key_terms(Model *model, PyObject *args);
+
+INLINE uint64_t mix(uint64_t value) {
+    value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9u;
+    value = (value ^ (value >> 27)) * 0x94D049BB133111EBu;
+    return value ^ (value >> 31);
+}
+
+INLINE uint64_t hash_of(const uint32_t *letters, size_t length) {
+    uint64_t sum = 0;
+    while (length > 0) sum = sum * BASE + letters[--length] + 1;
+    return mix(sum);
+}
+
+INLINE const Row *row_at(const Model *model, uint32_t row) {
+    return (const Row *)(model->rows + (size_t)row * model->stride);
+}
+
+/* The folded characters of the code points that share all but their lowest eight bits; NULL if there are none. */
+INLINE const uint32_t *page_of(const Model *model, uint32_t code) {
+    size_t page = model->page_index[(code >> 8) % 0x1100];
+    return page < model->page_count ? model->pages + (page << 8) : NULL;
+}
+
+INLINE uint32_t fold(const uint32_t *page, uint32_t code) {
+    uint32_t folded = page != NULL ? page[code & 255] : SPACE;
+    return folded == SAME ? code : folded;
+}
+
+/* The entry of the next slot with this tag, NONE when there is none: what it stands for is not compared yet, so that
+   much can be on its way from memory at once. */
+INLINE uint32_t next_entry(const uint64_t *slots, uint64_t mask, uint64_t hash, uint64_t *slot, uint64_t *tried) {
+    while ((*tried)++ <= mask) {
+        uint64_t entry = slots[*slot];
+        *slot = (*slot + 1) & mask;
+        if ((uint32_t)entry == 0) return NONE;
+        if (entry >> 32 == hash >> 32) return (uint32_t)entry - 1;
+    }
+    return NONE;
+}
+
+INLINE uint32_t next_word(const Model *model, Word *word) {
+    return next_entry(model->word_slots, model->word_mask, word->hash, &word->slot, &word->tried);
+}
+
+INLINE int is_word(const Model *model, uint32_t number, const uint32_t *letters, size_t length) {
+    if (number >= model->word_size - 2) return 0;
+    const uint32_t *known = model->words + number;
+    if (known[1] != length || length > model->word_size - 2 - number) return 0;
+    size_t same = 0;
+    while (same < length && known[2 + same] == letters[same]) same++;
+    return same == length;
+}
+
+#endif
