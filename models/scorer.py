@@ -6,7 +6,6 @@ is absent. Both give the decision of the scikit-learn pipeline in double precisi
 
 from __future__ import annotations
 
-import mmap
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -15,6 +14,7 @@ import numpy as np
 from models.arrays import Arrays, ArraysError, unpack
 from models.explain import MOST, Term
 from models.keyterms import MOST_TERMS, key_terms, share_terms
+from models.sections import map_file
 from models.text import MAX_CHARS
 from models.vocabulary import word_shares
 
@@ -66,10 +66,9 @@ class Scorer:
         """Serve a packed model from memory, or map its file; raises models.arrays.ArraysError or OSError."""
         if isinstance(source, (bytes, memoryview)):
             return cls(unpack(source), native=native)
-        with source.open("rb") as file:
-            if not source.stat().st_size:
-                raise ArraysError(f"{source} is empty; copy it again")
-            return cls(unpack(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))), native=native)
+        if not source.stat().st_size:
+            raise ArraysError(f"{source} is empty; copy it again")
+        return cls(unpack(map_file(source)), native=native)
 
     def decision(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Decision values, (n texts, n classes)."""
