@@ -1,6 +1,7 @@
 /* The type Model: arrays in, methods out. models/arrays.py has checked the arrays when they were loaded. */
 
 #include "model.h"
+#include "types.h"
 
 #include <math.h>
 #include <string.h>
@@ -8,8 +9,6 @@
 static size_t items(const Model *model, int section, size_t size) {
     return (size_t)model->section[section].len / size;
 }
-
-static int is_power_of_two(size_t n) { return n > 0 && n <= (size_t)1 << 31 && (n & (n - 1)) == 0; }
 
 static PyObject *new_model(PyTypeObject *type, PyObject *args, PyObject *keywords) {
     Model *model = (Model *)type->tp_alloc(type, 0);

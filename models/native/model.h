@@ -3,17 +3,11 @@
 #ifndef AJIL_MODEL_H
 #define AJIL_MODEL_H
 
+#include "hash.h"
 #include "text.h"
-
-#if defined(__GNUC__)
-#define FETCH(address) __builtin_prefetch(address)
-#else
-#define FETCH(address) ((void)0)
-#endif
 
 enum { DELETED = 0, SPACE = 1, SAME = 2 };
 static const uint32_t DIGIT = 1u << 31, NONE = 0xFFFFFFFFu;
-static const uint64_t BASE = 0x9E3779B97F4A7C15u;
 
 enum { WORD_CHARS = 32, ZEROS = 5, LOGS = 1024 };
 enum { PAGE_INDEX, PAGES, WORDS, WORD_SLOTS, PAIR_SLOTS, ROWS, INTERCEPT, SECTIONS };
@@ -45,22 +39,8 @@ typedef struct {
     uint64_t slot, tried;
 } Word;
 
-extern PyType_Spec model_spec;
-
 PyObject *score(Model *model, PyObject *args);
 PyObject *key_terms(Model *model, PyObject *args);
-
-INLINE uint64_t mix(uint64_t value) {
-    value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9u;
-    value = (value ^ (value >> 27)) * 0x94D049BB133111EBu;
-    return value ^ (value >> 31);
-}
-
-INLINE uint64_t hash_of(const uint32_t *letters, size_t length) {
-    uint64_t sum = 0;
-    while (length > 0) sum = sum * BASE + letters[--length] + 1;
-    return mix(sum);
-}
 
 INLINE const Row *row_at(const Model *model, uint32_t row) {
     return (const Row *)(model->rows + (size_t)row * model->stride);
