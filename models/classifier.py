@@ -105,8 +105,9 @@ class Classifier:
         """The labels of a language's model; raises KeyError for a language without one."""
         return self._languages[lang].labels
 
-    def key_terms(self, title: str | None, body: str, lang: str) -> Sequence[tuple[str, str, float, float]]:
-        """The terms that tell an article's event: `models.keyterms.KeyTerm` or its like, those that say most first.
+    def key_terms(self, title: str | None, body: str, lang: str) -> bytes:
+        """The terms that tell an article's event, those that say most first: JSON, an array for each
+        `models.keyterms.KeyTerm`.
 
         In a language without a model every share is 0.0.
         """

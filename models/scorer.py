@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+import msgspec
 import numpy as np
 
 from models.arrays import Arrays, ArraysError, unpack
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-    from models.keyterms import KeyTerm
 
 __all__ = ["NATIVE", "Scorer", "Scores"]
 
@@ -88,16 +87,14 @@ class Scorer:
         explanation = self._model.score(tuple(texts), _joined(marks, n), decision, counts, MOST if explain else 0, Term)
         return Scores(decision, counts[:, 0], counts[:, 1], explanation)
 
-    def key_terms(
-        self, title: str | None, body: str, *, known: bool = True
-    ) -> list[KeyTerm] | list[tuple[str, str, float, float]]:
-        """The terms of an article that say most, as `models.keyterms` defines them; from the kernel as plain tuples.
+    def key_terms(self, title: str | None, body: str, *, known: bool = True) -> bytes:
+        """The terms of an article that say most, as `models.keyterms` defines them: JSON, an array for each.
 
         Without `known`, as for an article in another language, every share is 0.0.
         """
         if self.native:
             return self._model.key_terms(title or "", body, MOST_TERMS, known)
-        return key_terms(title, body, self._shares if known else {})
+        return msgspec.json.encode(key_terms(title, body, self._shares if known else {}))
 
     @cached_property
     def _shares(self) -> dict[str, float]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
+from msgspec import Raw
+
 from models.classifier import Article, Classifier, Verdict
 from stream.caution import MAX_DEATHS
 from stream.decode import decode
@@ -33,11 +35,11 @@ from stream.records import (
     rejected_headers,
     trace_headers,
 )
-from stream.stories.features import story_terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from stream.records import StoryTerm
     from stream.settings import Settings
 
 __all__ = ["Classified", "ClassifyStage", "Model", "load_model"]
@@ -54,7 +56,7 @@ class Model(Protocol):
     @property
     def languages(self) -> Sequence[str]: ...
 
-    def key_terms(self, title: str | None, body: str, lang: str) -> Sequence[tuple[str, str, float, float]]: ...
+    def key_terms(self, title: str | None, body: str, lang: str) -> bytes: ...
 
     def classify(self, articles: Sequence[Article]) -> list[Verdict]: ...
 
@@ -174,7 +176,8 @@ class ClassifyStage:
             breaking=article.breaking,
             pubstatus=article.pubstatus,
             version=article.version,
-            terms=story_terms(self._model.key_terms(verdict.title, verdict.body, article.lang)),
+            # They are JSON already, as records.StoryTerm is written.
+            terms=cast("list[StoryTerm]", Raw(self._model.key_terms(verdict.title, verdict.body, article.lang))),
         )
         headers = cloudevent_headers(record.headers, "ajil.article.enriched", event, time)
         told, about = encode(signal), cloudevent_headers(trace_headers(record.headers), "ajil.signal", event, time)

@@ -59,7 +59,7 @@ INLINE int by_words(const Identifier *self, const void *data, int kind, size_t l
             shift += 8;
             continue;
         }
-        if (!Py_UNICODE_ISSPACE(code)) {
+        if (!is_space(code)) {
             outside = 1;
             continue;
         }

@@ -1,13 +1,14 @@
 /* models.keyterms.key_terms, which the names and numbers below are from. What is read of an article is bounded before
    anything is allocated. The interpreter's lock is kept: it is held for less time than taking it back may need. */
 
+#include "json.h"
 #include "stem.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { TITLE = 25, LEAD = 40, READ = 200, TITLE_READ = 100, LONGEST = 6000, SPELLING = 40, ENDING = 3 };
+enum { TITLE = 25, LEAD = 40, READ = 200, TITLE_READ = 100, LONGEST = 6000, SPELLING = 40, ENDING = 3, ORIGINS = 6 };
+enum { TOGETHER = 16, KEY_JSON = (WORD_CHARS + SPELLING) * CODE_JSON + 64 };
 static const double NAME = 1.5, RAREST = 1e-5, NUMBERS[ZEROS] = {0.2, 0.03, 0.005, 0.03, 0.001};
 
 typedef struct {
@@ -28,7 +29,9 @@ typedef struct {
     uint32_t *letters;
     Written *written;
     Key *keys;
+    const Key **chosen;
     uint32_t *seen;
+    char *json;
 } Reading;
 
 INLINE int is_ascii(const uint32_t *word, size_t length) {
@@ -48,18 +51,28 @@ INLINE int ends_with(const uint32_t *word, size_t length, const char *ending, si
     return length >= size && is_same(word + length - size, size, ending, size);
 }
 
-/* models.keyterms._english, in place; returns the new length. */
-static size_t english(uint32_t *word, size_t length) {
+/* How much of a word models.keyterms._english keeps; what ends in -ies gets a y for its last letter. */
+static size_t english_length(const uint32_t *word, size_t length) {
     if (length <= 3) return length;
-    if (ends_with(word, length, "ies", 3)) {
-        word[length - 3] = 'y';
-        return length - 2;
-    }
+    if (ends_with(word, length, "ies", 3)) return length - 2;
     if (ends_with(word, length, "es", 2) && length > 5) return length - 2;
     if (ends_with(word, length, "s", 1) && !ends_with(word, length, "ss", 2)) return length - 1;
     if (ends_with(word, length, "ing", 3) && length > 6) return length - 3;
     if (ends_with(word, length, "ed", 2) && length > 5) return length - 2;
     return length;
+}
+
+/* models.keyterms._english, in place; returns the new length. */
+static size_t english(uint32_t *word, size_t length) {
+    if (length > 3 && ends_with(word, length, "ies", 3)) word[length - 3] = 'y';
+    else return english_length(word, length);
+    return length - 2;
+}
+
+static int is_stem(const uint32_t *word, size_t length) {
+    uint32_t copy[WORD_CHARS], *stemmed = copy;
+    memcpy(copy, word, length * sizeof(uint32_t));
+    return stem(&stemmed, length, 0) == length;
 }
 
 static int is_marker(const uint32_t *word, size_t length) {
@@ -76,7 +89,7 @@ static int is_address(Text text, size_t i) {
     if (i < text.length && read_at(text.data, text.kind, i) == 's') i++;
     for (size_t j = 0; j < 3; j++, i++)
         if (i >= text.length || read_at(text.data, text.kind, i) != (uint32_t)REST[j]) return 0;
-    return i < text.length && !Py_UNICODE_ISSPACE(read_at(text.data, text.kind, i));
+    return i < text.length && !is_space(read_at(text.data, text.kind, i));
 }
 
 /* Whether so many bits are set, the lowest first. */
@@ -87,7 +100,7 @@ INLINE int are_set(uint32_t bits, size_t many) {
 
 /* The words of the title or the body, as far as `most` words between spaces go. `letters` is moved on, by at most one
    for each code point; each word written ends with a code point of its own, or with the text. */
-static size_t read_words(const Model *model, Text text, int in_body, size_t most, uint32_t **letters, Written *written) {
+INLINE size_t read_some(const Model *model, Text text, int in_body, size_t most, uint32_t **letters, Written *written) {
     uint32_t *first = *letters, digits = 0;
     size_t found = 0, size = 0, spaced = 0;
     int inside = 0;
@@ -95,13 +108,13 @@ static size_t read_words(const Model *model, Text text, int in_body, size_t most
     for (size_t i = 0; spaced < most && i <= text.length; i++) {
         uint32_t code = i < text.length ? read_at(text.data, text.kind, i) : ' ', folded = SPACE;
         size_t end = i;
-        if (Py_UNICODE_ISSPACE(code)) {
+        if (is_space(code)) {
             spaced += (size_t)inside;
             inside = 0;
         } else {
             inside = 1;
             if (code == 'h' && is_address(text, i)) {
-                while (i + 1 < text.length && !Py_UNICODE_ISSPACE(read_at(text.data, text.kind, i + 1))) i++;
+                while (i + 1 < text.length && !is_space(read_at(text.data, text.kind, i + 1))) i++;
             } else {
                 folded = fold(page_of(model, code), code);
             }
@@ -135,38 +148,112 @@ static size_t read_words(const Model *model, Text text, int in_body, size_t most
     return found;
 }
 
-/* The share of documents that have exactly this word, 0 where the model does not count it. */
-static double share_of_word(const Model *model, const uint32_t *letters, size_t length) {
-    uint64_t hash = hash_of(letters, length);
-    Word word = {hash, 0, 0, 0, 0, NONE, hash & model->word_mask, 0};
-    do word.number = next_word(model, &word);
-    while (word.number != NONE && !is_word(model, word.number, letters, length));
-    uint32_t row = word.number != NONE ? model->words[word.number] : NONE;
-    double share = row < model->terms ? exp(1 - row_at(model, row)->idf) : 0;
-    return share < 1 ? share : 1;
+static size_t read_words(const Model *model, Text text, int in_body, size_t most, uint32_t **letters, Written *written) {
+    /* One copy of the loop for each width of character. */
+    if (text.kind == 1) return read_some(model, (Text){text.data, text.length, 1}, in_body, most, letters, written);
+    if (text.kind == 2) return read_some(model, (Text){text.data, text.length, 2}, in_body, most, letters, written);
+    return read_some(model, (Text){text.data, text.length, 4}, in_body, most, letters, written);
 }
 
-/* models.keyterms.share_terms: a Latin term has the shares of the words that `english` makes it of, added in the order
-   of the alphabet; any other its own, if it is a whole stem. */
-static double share_of(const Model *model, const uint32_t *letters, size_t length) {
-    static const char *const ENDINGS[] = {"ies", "", "ed", "es", "ing", "s"};
-    uint32_t word[WORD_CHARS + ENDING], back[WORD_CHARS + ENDING], *stemmed = back;
-    double sum = 0;
-    if (length > WORD_CHARS) return 0;
-    if (!is_ascii(letters, length)) {
-        memcpy(back, letters, length * sizeof(uint32_t));
-        return stem(&stemmed, length, 0) == length ? share_of_word(model, letters, length) : 0;
+/* Endings that a Latin term may have lost, in the order in which the alphabet has the words. */
+static const struct {
+    const char *letters;
+    size_t length;
+} ENDINGS[ORIGINS] = {{"ies", 3}, {"", 0}, {"ed", 2}, {"es", 2}, {"ing", 3}, {"s", 1}};
+enum { IES, NOTHING, ED, ES, ING, S };
+
+/* A word that a term came of: `kept` letters of the term and an ending. `word` is where it is being looked for. */
+typedef struct {
+    const uint32_t *letters;
+    size_t kept;
+    uint32_t key, ending;
+    Word word;
+} Origin;
+
+/* Whether `english` makes this term of the word with this ending: the term with it, or for -ies without its y. */
+INLINE int loses(const uint32_t *term, size_t length, int ending) {
+    uint32_t last = term[length - 1];
+    switch (ending) {
+    case IES: return last == 'y' && length > 1;
+    case NOTHING: return english_length(term, length) == length;
+    case ED: case ING: return length > 3;
+    case ES: return length > 3 && last != 'i';
+    default: /* -s, but for what loses -ies or -es */
+        if (last == 'e' && (length > 4 || (length > 1 && term[length - 2] == 'i'))) return 0;
+        return length > 2 && last != 's';
     }
-    for (int i = 0; i < 6; i++) {
-        size_t size = length - (i == 0); /* y becomes ies */
-        memcpy(word, letters, size * sizeof(uint32_t));
-        for (const char *letter = ENDINGS[i]; *letter != '\0'; letter++) word[size++] = (uint32_t)*letter;
-        memcpy(back, word, size * sizeof(uint32_t));
-        if (english(back, size) != length || memcmp(back, letters, length * sizeof(uint32_t)) != 0) continue;
-        sum += share_of_word(model, word, size);
-        if (!(sum < 1)) sum = 1;
+}
+
+/* The words that become this term; returns how many. A Latin one may be of several, any other is of itself, if it is a
+   whole stem. */
+static size_t find_origins(const Model *model, const uint32_t *letters, size_t length, uint32_t key, Origin *origins) {
+    uint64_t sum[2] = {0}, power[2] = {1, 1}; /* of hash_of, without and with the last letter */
+    size_t found = 0;
+    int latin = is_ascii(letters, length);
+    for (size_t i = 0; i < length; i++) {
+        sum[0] = sum[1];
+        power[0] = power[1];
+        sum[1] += (letters[i] + (uint64_t)1) * power[1];
+        power[1] *= BASE;
     }
-    return sum;
+    for (int ending = 0; ending < ORIGINS; ending++) {
+        if (latin ? !loses(letters, length, ending) : ending != NOTHING || !is_stem(letters, length)) continue;
+        int whole = ending != IES;
+        uint64_t total = sum[whole], place = power[whole];
+        for (size_t i = 0; i < ENDINGS[ending].length; i++, place *= BASE)
+            total += ((uint64_t)ENDINGS[ending].letters[i] + 1) * place;
+        uint64_t hash = mix(total);
+        size_t kept = length - !whole;
+        FETCH(&model->word_slots[hash & model->word_mask]);
+        Word word = {hash, 0, 0, 0, (uint32_t)(kept + ENDINGS[ending].length), NONE, hash & model->word_mask, 0};
+        origins[found++] = (Origin){letters, kept, key, (uint32_t)ending, word};
+    }
+    return found;
+}
+
+INLINE int is_origin(const Model *model, const Origin *origin) {
+    uint32_t spelt[WORD_CHARS + ENDING];
+    size_t length = 0;
+    while (length < origin->kept) spelt[length] = origin->letters[length], length++;
+    for (size_t i = 0; i < ENDINGS[origin->ending].length; i++)
+        spelt[length++] = (uint32_t)ENDINGS[origin->ending].letters[i];
+    return is_word(model, origin->word.number, spelt, length);
+}
+
+/* models.keyterms.share_terms of so many keys, together: most of their words are far away in memory. */
+static void find_shares(const Model *model, Key *keys, size_t count) {
+    Origin origins[TOGETHER * ORIGINS];
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        const Written *word = keys[i].first;
+        found += find_origins(model, word->letters, word->length, (uint32_t)i, &origins[found]);
+    }
+    for (size_t i = 0; i < found; i++) {
+        Word *word = &origins[i].word;
+        word->number = next_word(model, word);
+        if (word->number < model->word_size) FETCH(model->words + word->number);
+    }
+    for (size_t i = 0; i < found; i++) {
+        Word *word = &origins[i].word;
+        while (word->number != NONE && !is_origin(model, &origins[i])) word->number = next_word(model, word);
+        word->number = word->number != NONE ? model->words[word->number] : NONE;
+        if (word->number < model->terms) FETCH(row_at(model, word->number));
+    }
+    for (size_t i = 0; i < found; i++) { /* the share of documents with this very word, 0 where it is not counted */
+        uint32_t row = origins[i].word.number;
+        if (row >= model->terms) continue;
+        double share = exp(1 - row_at(model, row)->idf), *sum = &keys[origins[i].key].share;
+        *sum += share < 1 ? share : 1;
+        if (!(*sum < 1)) *sum = 1;
+    }
+}
+
+/* Any number's share of its length class: the zeros stand for it in the vocabulary. */
+static double share_of_numbers(const Model *model, size_t length) {
+    static const uint32_t ZERO[ZEROS] = {'0', '0', '0', '0', '0'};
+    Key zeros = {.first = &(Written){.letters = ZERO, .length = (uint32_t)length}};
+    find_shares(model, &zeros, 1);
+    return zeros.share * NUMBERS[length - 1];
 }
 
 /* Sum up the words; returns the number of keys. `mask` is that of `seen`, which has room for twice the words. */
@@ -199,42 +286,67 @@ static size_t find_keys(const Reading *reading, size_t words, size_t mask) {
     return keys;
 }
 
-static void weigh(const Model *model, Key *key, int known) {
-    static const uint32_t ZERO[ZEROS] = {'0', '0', '0', '0', '0'};
-    const Written *word = key->first;
-    key->share = known ? share_of(model, word->letters, word->length) : 0;
-    if (known && word->number && key->share == 0) {
-        size_t length = word->length < ZEROS ? word->length : ZEROS;
-        key->share = share_of(model, ZERO, length) * NUMBERS[length - 1];
+static void weigh(const Model *model, Key *keys, size_t count, int known) {
+    for (size_t i = 0; known && i < count; i += TOGETHER)
+        find_shares(model, keys + i, count - i < TOGETHER ? count - i : TOGETHER);
+    for (size_t i = 0; i < count; i++) {
+        Key *key = &keys[i];
+        const Written *word = key->first;
+        if (known && word->number && key->share == 0)
+            key->share = share_of_numbers(model, word->length < ZEROS ? word->length : ZEROS);
+        if (word->number || !key->common) key->count *= NAME;
+        key->weight = (1 + log(key->count)) * log(key->share > 0 ? key->share : RAREST);
     }
-    if (word->number || !key->common) key->count *= NAME;
-    key->weight = (1 + log(key->count)) * log(key->share > 0 ? key->share : RAREST);
 }
 
-/* Those that say most first: the rarer a term, the lower its logarithm. */
-static int compare(const void *left, const void *right) {
-    const Key *a = left, *b = right;
-    if (a->weight != b->weight) return a->weight < b->weight ? -1 : 1;
+/* Whether a says more than b: the rarer a term, the lower its logarithm. */
+INLINE int says_more(const Key *a, const Key *b) {
+    if (a->weight != b->weight) return a->weight < b->weight;
     size_t length = a->first->length < b->first->length ? a->first->length : b->first->length;
     for (size_t i = 0; i < length; i++)
-        if (a->first->letters[i] != b->first->letters[i]) return a->first->letters[i] < b->first->letters[i] ? -1 : 1;
-    return (a->first->length > b->first->length) - (a->first->length < b->first->length);
+        if (a->first->letters[i] != b->first->letters[i]) return a->first->letters[i] < b->first->letters[i];
+    return a->first->length < b->first->length;
 }
 
-/* The term, its spelling without what folding deletes, its frequency and its share. */
-static PyObject *key_term(const Model *model, const Reading *reading, const Key *key) {
+/* The keys that say most, those first; returns how many, at most `most`. */
+static size_t choose(const Key *keys, size_t count, size_t most, const Key **chosen) {
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        const Key *key = &keys[i];
+        if (found == most && (most == 0 || !says_more(key, chosen[most - 1]))) continue;
+        size_t low = 0, high = found;
+        while (low < high) {
+            size_t middle = (low + high) / 2;
+            if (says_more(key, chosen[middle])) high = middle;
+            else low = middle + 1;
+        }
+        if (found < most) found++;
+        memmove(chosen + low + 1, chosen + low, (found - 1 - low) * sizeof *chosen);
+        chosen[low] = key;
+    }
+    return found;
+}
+
+/* One key as JSON: the term, its spelling without what folding deletes, its frequency and its share; returns the end. */
+static char *write_key(const Model *model, const Reading *reading, const Key *key, char *out) {
     const Written *word = key->first;
-    uint32_t term[WORD_CHARS], spelling[SPELLING];
-    size_t length = 0;
-    for (size_t i = 0; i < word->length; i++) term[i] = word->letters[i] < 0x110000 ? word->letters[i] : 0xFFFD;
     Text text = reading->text[word->in_body];
+    size_t length = 0;
+    out = write_text(out, "[\"");
+    for (size_t i = 0; i < word->length; i++) out = write_code(out, word->letters[i]);
+    out = write_text(out, "\",\"");
     for (size_t i = word->start; i < word->end && length < SPELLING; i++) {
         uint32_t code = read_at(text.data, text.kind, i);
-        if (fold(page_of(model, code), code) != DELETED) spelling[length++] = code;
+        if (fold(page_of(model, code), code) == DELETED) continue;
+        out = write_code(out, code);
+        length++;
     }
-    return Py_BuildValue("(NNdd)", PyUnicode_FromKindAndData(PyUnicode_4BYTE_KIND, term, (Py_ssize_t)word->length),
-                         PyUnicode_FromKindAndData(PyUnicode_4BYTE_KIND, spelling, (Py_ssize_t)length), key->count,
-                         floor(key->share * 1e6 + 0.5) / 1e6);
+    out = write_text(out, "\",");
+    out = write_halves(out, (uint32_t)(key->count * 2));
+    *out++ = ',';
+    out = write_millionths(out, (uint32_t)floor(key->share * 1e6 + 0.5));
+    *out++ = ']';
+    return out;
 }
 
 PyObject *key_terms(Model *model, PyObject *args) {
@@ -250,8 +362,10 @@ PyObject *key_terms(Model *model, PyObject *args) {
     reading.letters = PyMem_Malloc((codes + 1) * sizeof(uint32_t));
     reading.written = PyMem_Malloc(most_words * sizeof(Written));
     reading.keys = PyMem_Malloc(most_words * sizeof(Key));
+    reading.chosen = PyMem_Malloc(most_words * sizeof(Key *));
     reading.seen = PyMem_Calloc(slots, sizeof(uint32_t));
-    if (reading.letters == NULL || reading.written == NULL || reading.keys == NULL || reading.seen == NULL) {
+    if (reading.letters == NULL || reading.written == NULL || reading.keys == NULL || reading.chosen == NULL ||
+        reading.seen == NULL) {
         PyErr_NoMemory();
         goto done;
     }
@@ -259,20 +373,27 @@ PyObject *key_terms(Model *model, PyObject *args) {
     size_t words = read_words(model, reading.text[0], 0, TITLE_READ, &letters, reading.written);
     words += read_words(model, reading.text[1], 1, READ, &letters, reading.written + words);
     size_t keys = find_keys(&reading, words, slots - 1);
-    for (size_t i = 0; i < keys; i++) weigh(model, &reading.keys[i], known);
-    qsort(reading.keys, keys, sizeof(Key), compare);
-    if (most < 0) most = 0;
-    keys = keys < (size_t)most ? keys : (size_t)most;
-    result = PyList_New((Py_ssize_t)keys);
-    for (size_t i = 0; result != NULL && i < keys; i++) {
-        PyObject *term = key_term(model, &reading, &reading.keys[i]);
-        if (term == NULL) Py_CLEAR(result);
-        else PyList_SET_ITEM(result, (Py_ssize_t)i, term);
+    weigh(model, reading.keys, keys, known);
+    size_t room = most < 0 ? 0 : (size_t)most < keys ? (size_t)most : keys;
+    keys = choose(reading.keys, keys, room, reading.chosen);
+    reading.json = PyMem_Malloc(keys * KEY_JSON + 2);
+    if (reading.json == NULL) {
+        PyErr_NoMemory();
+        goto done;
     }
+    char *out = write_text(reading.json, "[");
+    for (size_t i = 0; i < keys; i++) {
+        if (i > 0) *out++ = ',';
+        out = write_key(model, &reading, reading.chosen[i], out);
+    }
+    *out++ = ']';
+    result = PyBytes_FromStringAndSize(reading.json, out - reading.json);
 done:
     PyMem_Free(reading.letters);
     PyMem_Free(reading.written);
     PyMem_Free(reading.keys);
+    PyMem_Free(reading.chosen);
+    PyMem_Free(reading.json);
     PyMem_Free(reading.seen);
     return result;
 }

@@ -65,7 +65,7 @@ static void free_model(Model *model) {
 
 static PyMethodDef methods[] = {
     {"score", (PyCFunction)score, METH_VARARGS, "score(texts, marks, decision, counts, most, Term) -> explanations"},
-    {"key_terms", (PyCFunction)key_terms, METH_VARARGS, "key_terms(title, body, most, known) -> key terms"},
+    {"key_terms", (PyCFunction)key_terms, METH_VARARGS, "key_terms(title, body, most, known) -> JSON"},
     {NULL, NULL, 0, NULL},
 };
 

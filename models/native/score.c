@@ -3,7 +3,6 @@
 #include "stem.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const double LEAST = 0.0001; /* weights are given to four digits, as in models/explain.py */

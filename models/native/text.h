@@ -23,6 +23,9 @@ INLINE uint32_t read_at(const void *data, int kind, size_t i) {
     return kind == 1 ? ((const uint8_t *)data)[i] : kind == 2 ? ((const uint16_t *)data)[i] : ((const uint32_t *)data)[i];
 }
 
+/* Py_UNICODE_ISSPACE, which is a call for all but ASCII; there is no space between U+0100 and U+1680. */
+INLINE int is_space(uint32_t code) { return code - 0x100 >= 0x1580 && Py_UNICODE_ISSPACE(code); }
+
 /* The first `longest` code points of a str; -1 and an exception for anything else. */
 static inline int text_of(PyObject *object, size_t longest, Text *text) {
     if (!PyUnicode_Check(object)) {

@@ -6,7 +6,7 @@ import pytest
 
 from models.breaking import Breaking
 from models.classifier import Alternative, Article, Term, Verdict
-from models.keyterms import KeyTerm, key_terms
+from models.keyterms import key_terms
 from stream.classify import ClassifyStage
 from stream.errors import Reason, Rejection
 from stream.records import EnrichedArticle, Headers, Output, Place, Record, Signal, event_id, read, read_signal
@@ -22,8 +22,8 @@ class FakeModel:
 
     languages = ("ar", "en")
 
-    def key_terms(self, title: str | None, body: str, lang: str) -> list[KeyTerm]:
-        return key_terms(title, body, {"the": 0.9} if lang == "en" else {})
+    def key_terms(self, title: str | None, body: str, lang: str) -> bytes:
+        return msgspec.json.encode(key_terms(title, body, {"the": 0.9} if lang == "en" else {}))
 
     def __init__(self) -> None:
         self.asked: list[int] = []
