@@ -145,10 +145,12 @@ class Classifier:
             ]
         decisions = model.breaking(lang, articles, pages)
         scores = model.topics.score([page.text for page in pages])
+        p = model.probabilities(scores)
         found = zip(
             pages,
             decisions,
-            model.probabilities(scores),
+            p.tolist(),
+            np.argsort(-p, axis=1, kind="stable")[:, :_ALTERNATIVES].tolist(),
             scores.words.tolist(),
             scores.terms.tolist(),
             scores.explanation,
@@ -198,7 +200,9 @@ def _breaking(
 ) -> Breaking:
     line, _, rest = article.body.lstrip().partition("\n")
     # The title as given, a scrape's headline under its section line, the first line of the text.
-    heads = [(article.title or "", article.body), (page.title or "", article.body), (f"{line}\n", rest)]
+    heads = [(article.title or "", article.body), (f"{line}\n", rest)]
+    if page.title and page.title != article.title:
+        heads.append((page.title, article.body))
     return decide(
         marker=any(has_marker(head, text, lang) for head, text in heads),
         urgency=article.urgency,
@@ -219,14 +223,14 @@ def _verdict(
     known: Language,
     page: Page,
     breaking: Breaking,
-    p: NDArray[np.float64],
+    p: list[float],
+    best: list[int],
     count: int,
     terms: int,
     explanation: list[Term],
 ) -> Verdict:
     calibration = known.short if count < SHORT else known.full
-    best = np.argsort(-p, kind="stable")[:_ALTERNATIVES]
-    alternatives = [Alternative(known.labels[i], float(p[i])) for i in best]
+    alternatives = [Alternative(known.labels[i], p[i]) for i in best]
     label, confidence = alternatives[0]
     reason = None
     if count < _FEWEST or not terms:

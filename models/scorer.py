@@ -112,7 +112,7 @@ def _joined(marks: Sequence[Sequence[str]] | None, n: int) -> tuple[str, ...]:
     """Each text's marks, a line each."""
     if marks is None:
         return ("",) * n
-    joined = tuple("".join(f"{mark}\n" for mark in each) for each in marks)
-    if any(lines.count("\n") != len(each) for lines, each in zip(joined, marks, strict=True)):
+    joined = tuple("\n".join([*each, ""]) for each in marks)
+    if sum(lines.count("\n") for lines in joined) != sum(map(len, marks)):
         raise ValueError("a mark has no line end")
     return joined

@@ -267,9 +267,9 @@ def _internal(error: Exception, stage: str) -> Rejection:
 
 def _title(text: str) -> str | None:
     """The title, or the first line of a post that has none: a flash is often no more than that."""
-    line = next((line.strip() for line in text[: 10 * MAX_TITLE].splitlines() if line.strip()), "")
-    return line[:MAX_TITLE].rstrip() or None
+    begin = text[: 10 * MAX_TITLE].lstrip()[:MAX_TITLE]
+    return begin.splitlines()[0].rstrip() if begin else None
 
 
 def _terms(explanation: Sequence[tuple[str, float]]) -> list[Term]:
-    return [Term(term, round(weight, 6)) for term, weight in explanation]
+    return [Term(term, weight) for term, weight in explanation]

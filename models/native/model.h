@@ -6,6 +6,8 @@
 #include "hash.h"
 #include "text.h"
 
+#include <string.h>
+
 enum { DELETED = 0, SPACE = 1, SAME = 2 };
 static const uint32_t DIGIT = 1u << 31, NONE = 0xFFFFFFFFu;
 
@@ -77,9 +79,7 @@ INLINE int is_word(const Model *model, uint32_t number, const uint32_t *letters,
     if (number >= model->word_size - 2) return 0;
     const uint32_t *known = model->words + number;
     if (known[1] != length || length > model->word_size - 2 - number) return 0;
-    size_t same = 0;
-    while (same < length && known[2 + same] == letters[same]) same++;
-    return same == length;
+    return memcmp(known + 2, letters, length * sizeof(uint32_t)) == 0;
 }
 
 #endif

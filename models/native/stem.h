@@ -10,24 +10,25 @@ enum {
     LAM = 0x644, NOON = 0x646, WAW = 0x648, YEH = 0x64A
 };
 
-static const uint32_t PREFIXES[7][4] = {
-    {3, WAW, ALEF, LAM}, {3, BEH, ALEF, LAM}, {3, KAF, ALEF, LAM}, {3, FEH, ALEF, LAM},
-    {3, WAW, LAM, LAM}, {2, ALEF, LAM, 0}, {2, LAM, LAM, 0},
-};
+/* وال بال كال فال ولل ال لل, or و alone: how much of the word is a prefix. */
+INLINE size_t prefix_of(const uint32_t *word, size_t length) {
+    uint32_t first = word[0];
+    if (length >= 6) {
+        int joined = first == WAW || first == BEH || first == KAF || first == FEH;
+        if (joined && word[1] == ALEF && word[2] == LAM) return 3;
+        if (first == WAW && word[1] == LAM && word[2] == LAM) return 3;
+    }
+    if (length < 5) return 0;
+    return word[1] == LAM && (first == ALEF || first == LAM) ? 2 : first == WAW;
+}
+
 static const uint32_t SUFFIXES[8][3] = {
     {2, HEH, ALEF}, {2, ALEF, NOON}, {2, ALEF, TEH}, {2, WAW, NOON}, {2, YEH, NOON}, {2, YEH, HEH}, {1, HEH, 0}, {1, YEH, 0},
 };
 
-INLINE size_t without_prefix(const uint32_t *word, size_t length) {
-    for (int i = 0; i < 7; i++) {
-        const uint32_t *prefix = PREFIXES[i];
-        if (length < prefix[0] + 3) continue;
-        if (word[0] == prefix[1] && word[1] == prefix[2] && (prefix[0] == 2 || word[2] == prefix[3])) return prefix[0];
-    }
-    return word[0] == WAW && length >= 5 ? 1 : 0;
-}
-
 INLINE size_t without_suffixes(const uint32_t *word, size_t length) {
+    uint32_t last = word[length - 1];
+    if (last != HEH && last != YEH && last != NOON && last != ALEF && last != TEH) return length;
     for (int i = 0; i < 8; i++) {
         const uint32_t *suffix = SUFFIXES[i];
         size_t size = suffix[0];
@@ -51,7 +52,7 @@ INLINE size_t stem(uint32_t **word, size_t length, int digits) {
         return length;
     }
     if ((*word)[0] >= 0x620 && (*word)[0] <= 0x6FF) {
-        size_t prefix = without_prefix(*word, length);
+        size_t prefix = prefix_of(*word, length);
         *word += prefix;
         length = without_suffixes(*word, length - prefix);
     } else if (is_plural(*word, length)) {
