@@ -119,21 +119,19 @@ class ClassifyStage:
 
     def _judge(self, records: Sequence[Record]) -> list[tuple[Result, Verdict | None]]:
         decoded = [self._decode(record) for record in records]
-        articles = [
-            (at, _article(record, raw))
-            for at, (record, raw) in enumerate(zip(records, decoded, strict=True))
-            if isinstance(raw, RawArticle)
-        ]
-        verdicts = dict(zip([at for at, _ in articles], self._verdicts([a for _, a in articles]), strict=True))
+        pairs = list(zip(records, decoded, strict=True))
+        verdicts = iter(self._verdicts([_article(record, raw) for record, raw in pairs if isinstance(raw, RawArticle)]))
         now = self._clock()
         results: list[tuple[Result, Verdict | None]] = []
-        for at, (record, raw) in enumerate(zip(records, decoded, strict=True)):
-            answer = raw if isinstance(raw, Rejection) else verdicts[at]
-            if isinstance(raw, RawArticle) and isinstance(answer, Verdict):
-                results.append((_enriched(record, raw, answer, now), answer))
-            else:
-                assert isinstance(answer, Rejection)
+        for record, raw in pairs:
+            if isinstance(raw, Rejection):
+                results.append((raw, None))
+                continue
+            answer = next(verdicts)
+            if isinstance(answer, Rejection):
                 results.append((answer, None))
+            else:
+                results.append((_enriched(record, raw, answer, now), answer))
         return results
 
     def _decode(self, record: Record) -> RawArticle | Rejection:
