@@ -20,8 +20,8 @@ INLINE uint64_t mix(uint64_t value) {
 }
 
 INLINE uint64_t hash_of(const uint32_t *letters, size_t length) {
-    uint64_t sum = 0;
-    while (length > 0) sum = sum * BASE + letters[--length] + 1;
+    uint64_t sum = 0, place = 1;
+    for (size_t i = 0; i < length; i++, place *= BASE) sum += (letters[i] + (uint64_t)1) * place;
     return mix(sum);
 }
 

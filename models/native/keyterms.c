@@ -14,11 +14,11 @@ static const double NAME = 1.5, RAREST = 1e-5, NUMBERS[ZEROS] = {0.2, 0.03, 0.00
 typedef struct {
     const uint32_t *letters; /* of the term */
     uint32_t length, start, end; /* start and end in the text */
-    uint8_t in_body, capital, number, marker;
+    uint8_t in_body, capital, number, marker, latin;
 } Written;
 
 typedef struct {
-    uint64_t hash;
+    uint64_t hash, sum, place; /* hash_of the term, its sum but for the last letter, and that one's place */
     const Written *first;
     double count, share, weight;
     int common;
@@ -101,8 +101,9 @@ INLINE int are_set(uint32_t bits, size_t many) {
 /* The words of the title or the body, as far as `most` words between spaces go. `letters` is moved on, by at most one
    for each code point; each word written ends with a code point of its own, or with the text. */
 INLINE size_t read_some(const Model *model, Text text, int in_body, size_t most, uint32_t **letters, Written *written) {
-    uint32_t *first = *letters, digits = 0;
+    uint32_t *first = *letters, digits = 0, all = 0;
     size_t found = 0, size = 0, spaced = 0;
+    Pages pages = pages_of(model);
     int inside = 0;
     Written word = {0};
     for (size_t i = 0; spaced < most && i <= text.length; i++) {
@@ -116,14 +117,14 @@ INLINE size_t read_some(const Model *model, Text text, int in_body, size_t most,
             if (code == 'h' && is_address(text, i)) {
                 while (i + 1 < text.length && !is_space(read_at(text.data, text.kind, i + 1))) i++;
             } else {
-                folded = fold(page_of(model, code), code);
+                folded = fold(model, pages, code);
             }
         }
         if (folded > SAME) {
             if (size == 0) word = (Written){.start = (uint32_t)i, .capital = Py_UNICODE_ISUPPER(code) != 0};
             if (size < WORD_CHARS) {
-                digits |= (uint32_t)((folded & DIGIT) != 0) << size;
-                first[size] = folded & ~DIGIT;
+                digits |= (folded >> 31) << size;
+                all |= first[size] = folded & ~DIGIT;
             }
             size++;
         } else if (folded == SPACE && size > 0) {
@@ -132,10 +133,10 @@ INLINE size_t read_some(const Model *model, Text text, int in_body, size_t most,
             word.end = (uint32_t)end;
             word.in_body = (uint8_t)in_body;
             word.marker = (uint8_t)is_marker(first, size);
-            if (!are_set(digits, length)) {
-                length = is_ascii(term, length) ? english(term, length) : stem(&term, length, 0);
-            }
+            word.latin = all < 128;
+            if (!are_set(digits, length)) length = word.latin ? english(term, length) : stem(&term, length, 0);
             word.number = (uint8_t)are_set(digits >> (term - first), length);
+            all = 0;
             first = next;
             word.letters = term;
             word.length = (uint32_t)length;
@@ -184,31 +185,37 @@ INLINE int loses(const uint32_t *term, size_t length, int ending) {
     }
 }
 
-/* The words that become this term; returns how many. A Latin one may be of several, any other is of itself, if it is a
-   whole stem. */
-static size_t find_origins(const Model *model, const uint32_t *letters, size_t length, uint32_t key, Origin *origins) {
-    uint64_t sum[2] = {0}, power[2] = {1, 1}; /* of hash_of, without and with the last letter */
-    size_t found = 0;
-    int latin = is_ascii(letters, length);
-    for (size_t i = 0; i < length; i++) {
-        sum[0] = sum[1];
-        power[0] = power[1];
-        sum[1] += (letters[i] + (uint64_t)1) * power[1];
-        power[1] *= BASE;
-    }
-    for (int ending = 0; ending < ORIGINS; ending++) {
-        if (latin ? !loses(letters, length, ending) : ending != NOTHING || !is_stem(letters, length)) continue;
-        int whole = ending != IES;
-        uint64_t total = sum[whole], place = power[whole];
+/* The words that become the term of a key; returns how many. A Latin one may be of several, any other is of itself, if
+   it is a whole stem. */
+static size_t find_origins(const Model *model, const Key *key, uint32_t number, Origin *origins) {
+    const uint32_t *letters = key->first->letters;
+    size_t length = key->first->length, found = 0;
+    if (!key->first->latin && !is_stem(letters, length)) return 0;
+    for (int ending = key->first->latin ? 0 : NOTHING; ending < (key->first->latin ? ORIGINS : NOTHING + 1); ending++) {
+        if (key->first->latin && !loses(letters, length, ending)) continue;
+        uint64_t sum = key->sum, place = key->place;
+        if (ending != IES) {
+            sum += (letters[length - 1] + (uint64_t)1) * place;
+            place *= BASE;
+        }
         for (size_t i = 0; i < ENDINGS[ending].length; i++, place *= BASE)
-            total += ((uint64_t)ENDINGS[ending].letters[i] + 1) * place;
-        uint64_t hash = mix(total);
-        size_t kept = length - !whole;
+            sum += ((uint64_t)ENDINGS[ending].letters[i] + 1) * place;
+        uint64_t hash = mix(sum);
+        size_t kept = length - (ending == IES);
         FETCH(&model->word_slots[hash & model->word_mask]);
         Word word = {hash, 0, 0, 0, (uint32_t)(kept + ENDINGS[ending].length), NONE, hash & model->word_mask, 0};
-        origins[found++] = (Origin){letters, kept, key, (uint32_t)ending, word};
+        origins[found++] = (Origin){letters, kept, number, (uint32_t)ending, word};
     }
     return found;
+}
+
+/* The key of a word, nothing counted yet. */
+INLINE Key key_of(const Written *word) {
+    Key key = {.first = word, .place = 1};
+    for (size_t i = 0; i + 1 < word->length; i++, key.place *= BASE)
+        key.sum += (word->letters[i] + (uint64_t)1) * key.place;
+    key.hash = mix(key.sum + (word->letters[word->length - 1] + (uint64_t)1) * key.place);
+    return key;
 }
 
 INLINE int is_origin(const Model *model, const Origin *origin) {
@@ -225,8 +232,7 @@ static void find_shares(const Model *model, Key *keys, size_t count) {
     Origin origins[TOGETHER * ORIGINS];
     size_t found = 0;
     for (size_t i = 0; i < count; i++) {
-        const Written *word = keys[i].first;
-        found += find_origins(model, word->letters, word->length, (uint32_t)i, &origins[found]);
+        found += find_origins(model, &keys[i], (uint32_t)i, &origins[found]);
     }
     for (size_t i = 0; i < found; i++) {
         Word *word = &origins[i].word;
@@ -251,7 +257,7 @@ static void find_shares(const Model *model, Key *keys, size_t count) {
 /* Any number's share of its length class: the zeros stand for it in the vocabulary. */
 static double share_of_numbers(const Model *model, size_t length) {
     static const uint32_t ZERO[ZEROS] = {'0', '0', '0', '0', '0'};
-    Key zeros = {.first = &(Written){.letters = ZERO, .length = (uint32_t)length}};
+    Key zeros = key_of(&(Written){.letters = ZERO, .length = (uint32_t)length, .latin = 1});
     find_shares(model, &zeros, 1);
     return zeros.share * NUMBERS[length - 1];
 }
@@ -264,12 +270,12 @@ static size_t find_keys(const Reading *reading, size_t words, size_t mask) {
     for (size_t i = 0; i < words; i++) {
         const Written *word = &reading->written[i];
         if (word->marker || (word->length == 1 && !word->number)) continue;
-        uint64_t hash = hash_of(word->letters, word->length);
-        size_t slot = hash & mask;
+        Key read = key_of(word);
+        size_t slot = read.hash & mask;
         Key *key = NULL;
         for (; reading->seen[slot] != 0; slot = (slot + 1) & mask) {
             Key *other = &reading->keys[reading->seen[slot] - 1];
-            if (other->hash == hash && other->first->length == word->length &&
+            if (other->hash == read.hash && other->first->length == word->length &&
                 memcmp(other->first->letters, word->letters, word->length * sizeof(uint32_t)) == 0) {
                 key = other;
                 break;
@@ -278,7 +284,7 @@ static size_t find_keys(const Reading *reading, size_t words, size_t mask) {
         if (key == NULL) {
             key = &reading->keys[keys++];
             reading->seen[slot] = (uint32_t)keys;
-            *key = (Key){.hash = hash, .first = word};
+            *key = read;
         }
         key->count += i < head ? 3 : i < head + LEAD ? 2 : 1;
         key->common |= !word->capital;
@@ -295,7 +301,8 @@ static void weigh(const Model *model, Key *keys, size_t count, int known) {
         if (known && word->number && key->share == 0)
             key->share = share_of_numbers(model, word->length < ZEROS ? word->length : ZEROS);
         if (word->number || !key->common) key->count *= NAME;
-        key->weight = (1 + log(key->count)) * log(key->share > 0 ? key->share : RAREST);
+        double halves = 2 * key->count, often = halves < LOGS ? model->log_half[(int)halves] : log(key->count);
+        key->weight = (1 + often) * log(key->share > 0 ? key->share : RAREST);
     }
 }
 
@@ -331,13 +338,14 @@ static size_t choose(const Key *keys, size_t count, size_t most, const Key **cho
 static char *write_key(const Model *model, const Reading *reading, const Key *key, char *out) {
     const Written *word = key->first;
     Text text = reading->text[word->in_body];
+    Pages pages = pages_of(model);
     size_t length = 0;
     out = write_text(out, "[\"");
     for (size_t i = 0; i < word->length; i++) out = write_code(out, word->letters[i]);
     out = write_text(out, "\",\"");
     for (size_t i = word->start; i < word->end && length < SPELLING; i++) {
         uint32_t code = read_at(text.data, text.kind, i);
-        if (fold(page_of(model, code), code) == DELETED) continue;
+        if (fold(model, pages, code) == DELETED) continue;
         out = write_code(out, code);
         length++;
     }

@@ -48,7 +48,10 @@ static PyObject *new_model(PyTypeObject *type, PyObject *args, PyObject *keyword
         PyErr_SetString(PyExc_ValueError, "the arrays do not fit one another");
         goto failed;
     }
-    for (int i = 1; i < LOGS; i++) model->log_plus_one[i] = 1 + log((double)i);
+    for (int i = 1; i < LOGS; i++) {
+        model->log_plus_one[i] = 1 + log((double)i);
+        model->log_half[i] = log((double)i / 2);
+    }
     return (PyObject *)model;
 failed:
     Py_DECREF(model);

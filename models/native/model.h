@@ -30,7 +30,7 @@ typedef struct {
     const double *intercept;
     uint64_t word_mask, pair_mask;
     size_t page_count, word_size, terms, stride, classes, longest;
-    double log_plus_one[LOGS];
+    double log_plus_one[LOGS], log_half[LOGS]; /* 1 + log(i), log(i / 2) */
 } Model;
 
 typedef struct {
@@ -54,7 +54,15 @@ INLINE const uint32_t *page_of(const Model *model, uint32_t code) {
     return page < model->page_count ? model->pages + (page << 8) : NULL;
 }
 
-INLINE uint32_t fold(const uint32_t *page, uint32_t code) {
+/* The pages that most code points are in. */
+typedef struct {
+    const uint32_t *latin, *arabic;
+} Pages;
+
+INLINE Pages pages_of(const Model *model) { return (Pages){page_of(model, 0), page_of(model, 0x600)}; }
+
+INLINE uint32_t fold(const Model *model, Pages pages, uint32_t code) {
+    const uint32_t *page = code < 0x100 ? pages.latin : code >> 8 == 6 ? pages.arabic : page_of(model, code);
     uint32_t folded = page != NULL ? page[code & 255] : SPACE;
     return folded == SAME ? code : folded;
 }

@@ -38,12 +38,11 @@ INLINE size_t split(const Model *model, const Scratch *scratch, const void *data
     uint32_t *first = scratch->letters, *next = first;
     size_t words = 0, start = 0;
     uint32_t digits = DIGIT;
-    const uint32_t *latin = page_of(model, 0);
+    Pages pages = pages_of(model);
     for (size_t i = 0; i <= length; i++) {
         uint32_t folded = SPACE;
         if (i < length) {
-            uint32_t code = read_at(data, kind, i);
-            folded = fold(kind == 1 ? latin : page_of(model, code), code);
+            folded = fold(model, pages, read_at(data, kind, i));
         }
         if (folded > SAME) {
             digits &= folded;
