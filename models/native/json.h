@@ -57,11 +57,11 @@ INLINE char *write_halves(char *out, uint32_t number) {
 INLINE char *write_millionths(char *out, uint32_t number) {
     if (number > 0 && number < 10) return write_text(write_whole(out, number), "e-6");
     if (number == 0 || number >= 1000000) return write_text(out, number == 0 ? "0.0" : "1.0");
-    int digits = 6;
-    for (; number % 10 == 0; number /= 10) digits--;
     out = write_text(out, "0.");
-    for (int i = digits - 1; i >= 0; i--, number /= 10) out[i] = (char)('0' + number % 10);
-    return out + digits;
+    for (int i = 5; i >= 0; i--, number /= 10) out[i] = (char)('0' + number % 10);
+    out += 6;
+    while (out[-1] == '0') out--;
+    return out;
 }
 
 #endif

@@ -13,12 +13,13 @@ static const double NAME = 1.5, RAREST = 1e-5, NUMBERS[ZEROS] = {0.2, 0.03, 0.00
 
 typedef struct {
     const uint32_t *letters; /* of the term */
+    uint64_t sum, place; /* of hash_of: that of all letters but the last, and the last one's power */
     uint32_t length, start, end; /* start and end in the text */
     uint8_t in_body, capital, number, marker, latin;
 } Written;
 
 typedef struct {
-    uint64_t hash, sum, place; /* hash_of the term, its sum but for the last letter, and that one's place */
+    uint64_t hash;
     const Written *first;
     double count, share, weight;
     int common;
@@ -102,6 +103,7 @@ INLINE int are_set(uint32_t bits, size_t many) {
    for each code point; each word written ends with a code point of its own, or with the text. */
 INLINE size_t read_some(const Model *model, Text text, int in_body, size_t most, uint32_t **letters, Written *written) {
     uint32_t *first = *letters, digits = 0, all = 0;
+    uint64_t sums[HASHED + 1] = {0};
     size_t found = 0, size = 0, spaced = 0;
     Pages pages = pages_of(model);
     int inside = 0;
@@ -125,6 +127,7 @@ INLINE size_t read_some(const Model *model, Text text, int in_body, size_t most,
             if (size < WORD_CHARS) {
                 digits |= (folded >> 31) << size;
                 all |= first[size] = folded & ~DIGIT;
+                sums[size + 1] = sums[size] + (first[size] + (uint64_t)1) * model->powers[size];
             }
             size++;
         } else if (folded == SPACE && size > 0) {
@@ -136,6 +139,8 @@ INLINE size_t read_some(const Model *model, Text text, int in_body, size_t most,
             word.latin = all < 128;
             if (!are_set(digits, length)) length = word.latin ? english(term, length) : stem(&term, length, 0);
             word.number = (uint8_t)are_set(digits >> (term - first), length);
+            word.sum = sum_of_part(model, sums, (size_t)(term - first), length - 1);
+            word.place = model->powers[length - 1];
             all = 0;
             first = next;
             word.letters = term;
@@ -193,7 +198,7 @@ static size_t find_origins(const Model *model, const Key *key, uint32_t number, 
     if (!key->first->latin && !is_stem(letters, length)) return 0;
     for (int ending = key->first->latin ? 0 : NOTHING; ending < (key->first->latin ? ORIGINS : NOTHING + 1); ending++) {
         if (key->first->latin && !loses(letters, length, ending)) continue;
-        uint64_t sum = key->sum, place = key->place;
+        uint64_t sum = key->first->sum, place = key->first->place;
         if (ending != IES) {
             sum += (letters[length - 1] + (uint64_t)1) * place;
             place *= BASE;
@@ -209,22 +214,15 @@ static size_t find_origins(const Model *model, const Key *key, uint32_t number, 
     return found;
 }
 
-/* The key of a word, nothing counted yet. */
-INLINE Key key_of(const Written *word) {
-    Key key = {.first = word, .place = 1};
-    for (size_t i = 0; i + 1 < word->length; i++, key.place *= BASE)
-        key.sum += (word->letters[i] + (uint64_t)1) * key.place;
-    key.hash = mix(key.sum + (word->letters[word->length - 1] + (uint64_t)1) * key.place);
-    return key;
+INLINE uint64_t hash_of_term(const Written *word) {
+    return mix(word->sum + (word->letters[word->length - 1] + (uint64_t)1) * word->place);
 }
 
 INLINE int is_origin(const Model *model, const Origin *origin) {
-    uint32_t spelt[WORD_CHARS + ENDING];
-    size_t length = 0;
-    while (length < origin->kept) spelt[length] = origin->letters[length], length++;
-    for (size_t i = 0; i < ENDINGS[origin->ending].length; i++)
-        spelt[length++] = (uint32_t)ENDINGS[origin->ending].letters[i];
-    return is_word(model, origin->word.number, spelt, length);
+    size_t kept = origin->kept, added = ENDINGS[origin->ending].length;
+    const uint32_t *known = letters_of(model, origin->word.number, kept + added);
+    return known != NULL && memcmp(known, origin->letters, kept * sizeof(uint32_t)) == 0 &&
+           is_same(known + kept, added, ENDINGS[origin->ending].letters, added);
 }
 
 /* models.keyterms.share_terms of so many keys, together: most of their words are far away in memory. */
@@ -257,7 +255,9 @@ static void find_shares(const Model *model, Key *keys, size_t count) {
 /* Any number's share of its length class: the zeros stand for it in the vocabulary. */
 static double share_of_numbers(const Model *model, size_t length) {
     static const uint32_t ZERO[ZEROS] = {'0', '0', '0', '0', '0'};
-    Key zeros = key_of(&(Written){.letters = ZERO, .length = (uint32_t)length, .latin = 1});
+    Written word = {.letters = ZERO, .place = model->powers[length - 1], .length = (uint32_t)length, .latin = 1};
+    for (size_t i = 0; i + 1 < length; i++) word.sum += (ZERO[i] + (uint64_t)1) * model->powers[i];
+    Key zeros = {.first = &word};
     find_shares(model, &zeros, 1);
     return zeros.share * NUMBERS[length - 1];
 }
@@ -270,12 +270,12 @@ static size_t find_keys(const Reading *reading, size_t words, size_t mask) {
     for (size_t i = 0; i < words; i++) {
         const Written *word = &reading->written[i];
         if (word->marker || (word->length == 1 && !word->number)) continue;
-        Key read = key_of(word);
-        size_t slot = read.hash & mask;
+        uint64_t hash = hash_of_term(word);
+        size_t slot = hash & mask;
         Key *key = NULL;
         for (; reading->seen[slot] != 0; slot = (slot + 1) & mask) {
             Key *other = &reading->keys[reading->seen[slot] - 1];
-            if (other->hash == read.hash && other->first->length == word->length &&
+            if (other->hash == hash && other->first->length == word->length &&
                 memcmp(other->first->letters, word->letters, word->length * sizeof(uint32_t)) == 0) {
                 key = other;
                 break;
@@ -284,7 +284,7 @@ static size_t find_keys(const Reading *reading, size_t words, size_t mask) {
         if (key == NULL) {
             key = &reading->keys[keys++];
             reading->seen[slot] = (uint32_t)keys;
-            *key = read;
+            *key = (Key){.hash = hash, .first = word};
         }
         key->count += i < head ? 3 : i < head + LEAD ? 2 : 1;
         key->common |= !word->capital;
@@ -321,15 +321,13 @@ static size_t choose(const Key *keys, size_t count, size_t most, const Key **cho
     for (size_t i = 0; i < count; i++) {
         const Key *key = &keys[i];
         if (found == most && (most == 0 || !says_more(key, chosen[most - 1]))) continue;
-        size_t low = 0, high = found;
-        while (low < high) {
-            size_t middle = (low + high) / 2;
-            if (says_more(key, chosen[middle])) high = middle;
-            else low = middle + 1;
-        }
+        size_t place = 0;
+        for (size_t left = found; left > 0; left /= 2) /* halves that nobody can foresee: moves, not branches */
+            place += chosen[place + left / 2]->weight < key->weight ? left - left / 2 : 0;
+        while (place < found && !says_more(key, chosen[place])) place++;
         if (found < most) found++;
-        memmove(chosen + low + 1, chosen + low, (found - 1 - low) * sizeof *chosen);
-        chosen[low] = key;
+        memmove(chosen + place + 1, chosen + place, (found - 1 - place) * sizeof *chosen);
+        chosen[place] = key;
     }
     return found;
 }

@@ -52,6 +52,11 @@ static PyObject *new_model(PyTypeObject *type, PyObject *args, PyObject *keyword
         model->log_plus_one[i] = 1 + log((double)i);
         model->log_half[i] = log((double)i / 2);
     }
+    uint64_t inverse = BASE; /* right in 3 bits, twice as many with each step */
+    for (int i = 0; i < 5; i++) inverse *= 2 - BASE * inverse;
+    model->powers[0] = model->inverses[0] = 1;
+    for (int i = 0; i < HASHED; i++) model->powers[i + 1] = model->powers[i] * BASE;
+    for (int i = 0; i < PREFIX; i++) model->inverses[i + 1] = model->inverses[i] * inverse;
     return (PyObject *)model;
 failed:
     Py_DECREF(model);

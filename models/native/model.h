@@ -11,7 +11,7 @@
 enum { DELETED = 0, SPACE = 1, SAME = 2 };
 static const uint32_t DIGIT = 1u << 31, NONE = 0xFFFFFFFFu;
 
-enum { WORD_CHARS = 32, ZEROS = 5, LOGS = 1024 };
+enum { WORD_CHARS = 32, PREFIX = 3, HASHED = WORD_CHARS + PREFIX, ZEROS = 5, LOGS = 1024 };
 enum { PAGE_INDEX, PAGES, WORDS, WORD_SLOTS, PAIR_SLOTS, ROWS, INTERCEPT, SECTIONS };
 
 typedef struct {
@@ -31,6 +31,7 @@ typedef struct {
     uint64_t word_mask, pair_mask;
     size_t page_count, word_size, terms, stride, classes, longest;
     double log_plus_one[LOGS], log_half[LOGS]; /* 1 + log(i), log(i / 2) */
+    uint64_t powers[HASHED + 1], inverses[PREFIX + 1]; /* BASE to the i, and to the minus i */
 } Model;
 
 typedef struct {
@@ -43,6 +44,12 @@ typedef struct {
 
 PyObject *score(Model *model, PyObject *args);
 PyObject *key_terms(Model *model, PyObject *args);
+
+/* The sum of hash_of over part of a word, of whose first letters `sums` has the sums, that over none first: a loop over
+   the letters would end where nobody expects it. */
+INLINE uint64_t sum_of_part(const Model *model, const uint64_t *sums, size_t start, size_t length) {
+    return (sums[start + length] - sums[start]) * model->inverses[start];
+}
 
 INLINE const Row *row_at(const Model *model, uint32_t row) {
     return (const Row *)(model->rows + (size_t)row * model->stride);
@@ -83,11 +90,16 @@ INLINE uint32_t next_word(const Model *model, Word *word) {
     return next_entry(model->word_slots, model->word_mask, word->hash, &word->slot, &word->tried);
 }
 
-INLINE int is_word(const Model *model, uint32_t number, const uint32_t *letters, size_t length) {
-    if (number >= model->word_size - 2) return 0;
+/* The letters of the word with this number, NULL where it has another length. */
+INLINE const uint32_t *letters_of(const Model *model, uint32_t number, size_t length) {
+    if (number >= model->word_size - 2) return NULL;
     const uint32_t *known = model->words + number;
-    if (known[1] != length || length > model->word_size - 2 - number) return 0;
-    return memcmp(known + 2, letters, length * sizeof(uint32_t)) == 0;
+    return known[1] == length && length <= model->word_size - 2 - number ? known + 2 : NULL;
+}
+
+INLINE int is_word(const Model *model, uint32_t number, const uint32_t *letters, size_t length) {
+    const uint32_t *known = letters_of(model, number, length);
+    return known != NULL && memcmp(known, letters, length * sizeof(uint32_t)) == 0;
 }
 
 #endif

@@ -38,6 +38,7 @@ INLINE size_t split(const Model *model, const Scratch *scratch, const void *data
     uint32_t *first = scratch->letters, *next = first;
     size_t words = 0, start = 0;
     uint32_t digits = DIGIT;
+    uint64_t sums[HASHED + 1] = {0};
     Pages pages = pages_of(model);
     for (size_t i = 0; i <= length; i++) {
         uint32_t folded = SPACE;
@@ -45,13 +46,17 @@ INLINE size_t split(const Model *model, const Scratch *scratch, const void *data
             folded = fold(model, pages, read_at(data, kind, i));
         }
         if (folded > SAME) {
+            size_t place = (size_t)(next - first);
             digits &= folded;
-            *next++ = folded & ~DIGIT;
+            *next = folded & ~DIGIT;
+            if (place < HASHED) sums[place + 1] = sums[place] + (*next + (uint64_t)1) * model->powers[place];
+            next++;
         } else if (folded == SPACE) {
             if (next > first) {
                 uint32_t *word = first;
                 size_t size = stem(&word, (size_t)(next - first), digits != 0);
-                uint64_t hash = hash_of(word, size);
+                uint64_t hash = digits != 0 ? hash_of(word, size)
+                                            : mix(sum_of_part(model, sums, (size_t)(word - first), size));
                 FETCH(&model->word_slots[hash & model->word_mask]);
                 scratch->words[words++] = (Word){hash, (uint32_t)start, (uint32_t)i,
                                                  (uint32_t)(word - scratch->letters), (uint32_t)size, NONE, 0, 0};
