@@ -36,9 +36,9 @@ typedef struct {
 } Reading;
 
 INLINE int is_ascii(const uint32_t *word, size_t length) {
-    uint32_t all = 0;
-    for (size_t i = 0; i < length; i++) all |= word[i];
-    return all < 128;
+    for (size_t i = 0; i < length; i++)
+        if (word[i] >= 128) return 0;
+    return 1;
 }
 
 INLINE int is_same(const uint32_t *word, size_t length, const char *ascii, size_t size) {
@@ -136,8 +136,8 @@ INLINE size_t read_some(const Model *model, Text text, int in_body, size_t most,
             word.end = (uint32_t)end;
             word.in_body = (uint8_t)in_body;
             word.marker = (uint8_t)is_marker(first, size);
-            word.latin = all < 128;
-            if (!are_set(digits, length)) length = word.latin ? english(term, length) : stem(&term, length, 0);
+            if (!are_set(digits, length)) length = all < 128 ? english(term, length) : stem(&term, length, 0);
+            word.latin = all < 128 || is_ascii(term, length); /* an Arabic prefix may go before it */
             word.number = (uint8_t)are_set(digits >> (term - first), length);
             word.sum = sum_of_part(model, sums, (size_t)(term - first), length - 1);
             word.place = model->powers[length - 1];
