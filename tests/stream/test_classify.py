@@ -7,7 +7,7 @@ import pytest
 from models.breaking import Breaking
 from models.classifier import Alternative, Article, Term, Verdict
 from models.keyterms import key_terms
-from stream.classify import ClassifyStage
+from stream.classify import ClassifyStage, _title
 from stream.errors import Reason, Rejection
 from stream.records import EnrichedArticle, Headers, Output, Place, Record, Signal, event_id, read, read_signal
 from stream.settings import Settings
@@ -163,6 +163,20 @@ def test_a_post_without_title_is_titled_by_its_first_line() -> None:
     (result,), _ = stage([record("\n #عاجل | انفجار في الميناء \nالتفاصيل لاحقا".encode())])
     assert isinstance(result, EnrichedArticle)
     assert result.title == "#عاجل | انفجار في الميناء"
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        (" \n\t\x1c first \x85second", "first"),
+        ("one\u2028two", "one"),
+        ("x" * 999 + " yz", "x" * 999),
+        ("\n \r\n", None),
+        (" " * 20_000 + "late", None),
+    ],
+)
+def test_the_first_line_of_a_text(text: str, title: str | None) -> None:
+    assert _title(text) == title
 
 
 def test_a_flooded_title_is_cut() -> None:
