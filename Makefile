@@ -25,7 +25,7 @@ install: $(INSTALLED)  ## create .venv with everything, at the versions and hash
 	@echo "Ajil is in $(VENV): $(VENV)/bin/ajil --help"
 
 # Without dependencies or an isolated build, the last step fetches nothing: all that is installed is in the lock file.
-$(INSTALLED): requirements-dev.lock pyproject.toml $(wildcard setup.py models/native/*.c)
+$(INSTALLED): requirements-dev.lock pyproject.toml $(wildcard setup.py models/native/*.[ch])
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "Ajil needs Python 3.11 or newer, and '$(PYTHON)' is not: name one with make $(or $(MAKECMDGOALS),install) PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \

@@ -5,11 +5,16 @@ The compiled part is optional: where it cannot be built, models/scorer.py works 
 
 import os
 import sys
+from glob import glob
 
 from setuptools import Extension, setup
 from setuptools.command.build_py import build_py
 
-flags = [] if sys.platform == "win32" else ["-std=c11", "-O3", "-Wall", "-Wextra", "-Wno-missing-field-initializers"]
+flags = (
+    []
+    if sys.platform == "win32"
+    else ["-std=c11", "-O3", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-missing-field-initializers"]
+)
 
 # For stream/demo/monitoring/files.py. The image has no use for them and is built without.
 MONITORING = {
@@ -35,7 +40,8 @@ setup(
     ext_modules=[
         Extension(
             "models.native.kernel",
-            ["models/native/kernel.c"],
+            sorted(glob("models/native/*.c")),
+            depends=sorted(glob("models/native/*.h")),
             extra_compile_args=flags,
             # REQUIRE_NATIVE=1 (the image, the checks) turns a failed build into an error.
             optional=os.environ.get("REQUIRE_NATIVE") != "1",

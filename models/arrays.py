@@ -1,9 +1,6 @@
-"""The flat arrays a linear model over `models.text.terms` is served from, as one memory-mappable file.
+"""The flat arrays a linear model over `models.text.terms` is served from, a file as `models.sections` has it.
 
-::
-
-    header     magic, number of classes, Unicode version of the folding table, length of each section
-    sections   little-endian arrays in the order of `_SECTIONS`, each at a multiple of 64 bytes
+Its number is that of the classes, its Unicode version that of the folding table. The sections:
 
 - `page_index` (4,352) and `pages` (pages x 256): code point -> folded code point, `SAME` (itself), `SPACE`, or 0
   (deleted); `DIGIT` is set where the folded character is a digit. Serving so reads as the trainer's Python did.
@@ -18,10 +15,11 @@
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+from models.sections import ArraysError, Format
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,15 +32,7 @@ SAME = 2
 DIGIT = 1 << 31
 
 _PAGES = 0x110000 >> 8
-_MAGIC = b"AJILSCR1"
-_SECTIONS = ("page_index", "pages", "words", "word_slots", "pair_slots", "rows", "intercept")
-_HEADER = struct.Struct(f"<8sQ16s{len(_SECTIONS)}Q")
-_ALIGNMENT = 64
 _MOST_CLASSES = 256
-
-
-class ArraysError(ValueError):
-    """Bytes that are no model; the message is one line."""
 
 
 class Arrays(NamedTuple):
@@ -81,45 +71,18 @@ def _dtypes(classes: int) -> dict[str, np.dtype[Any]]:
     }
 
 
+_FORMAT = Format(b"AJILSCR1", "classes", _MOST_CLASSES, _dtypes)
+
+
 def pack(arrays: Arrays) -> bytes:
     """The file of `arrays`; the same arrays give the same bytes."""
-    dtypes = _dtypes(arrays.classes)
-    sections = [np.ascontiguousarray(getattr(arrays, name), dtype=dtypes[name]) for name in _SECTIONS]
-    header = _HEADER.pack(_MAGIC, arrays.classes, arrays.unicode.encode("ascii"), *(len(each) for each in sections))
-    data = bytearray(header)
-    for section in sections:
-        data += bytes(-len(data) % _ALIGNMENT)
-        data += section.tobytes()
-    return bytes(data)
+    return _FORMAT.pack(arrays.classes, arrays.unicode, arrays._asdict())
 
 
 def unpack(buffer: bytes | memoryview) -> Arrays:
-    """Read-only views into `buffer`, every size and every index checked; raises ArraysError.
-
-    Nothing is copied, so a memory-mapped file is shared by the processes that map it.
-    """
-    data = memoryview(buffer).cast("B").toreadonly()
-    if len(data) < _HEADER.size:
-        raise ArraysError(f"a model of {len(data)} bytes is shorter than its header; copy it again")
-    magic, classes, unicode, *lengths = _HEADER.unpack_from(data)
-    if magic != _MAGIC:
-        raise ArraysError(f"a model begins with {_MAGIC!r}, this with {magic!r}; train it again with this version")
-    if not 1 <= classes <= _MOST_CLASSES:
-        raise ArraysError(f"a model of {classes} classes; 1 to {_MOST_CLASSES} are possible: copy it again")
-    sections: dict[str, Any] = {}
-    end = _HEADER.size
-    for (name, dtype), length in zip(_dtypes(classes).items(), lengths, strict=True):
-        start = end + -end % _ALIGNMENT
-        end = start + length * dtype.itemsize
-        if end > len(data):
-            raise ArraysError(f"section {name} ends at byte {end}, the model at {len(data)}; copy it again")
-        sections[name] = np.frombuffer(data[start:end], dtype=dtype)
-    if end != len(data):
-        raise ArraysError(f"the sections end at byte {end}, the model at {len(data)}; copy it again")
-    try:
-        arrays = Arrays(**sections, unicode=unicode.rstrip(b"\0").decode("ascii"))
-    except UnicodeDecodeError:
-        raise ArraysError(f"{unicode!r} is no Unicode version; copy the model again") from None
+    """Read-only views into `buffer`, every size and every index checked; raises ArraysError."""
+    classes, unicode, sections = _FORMAT.unpack(buffer)
+    arrays = Arrays(**sections, unicode=unicode)
     if len(arrays.intercept) != classes:
         raise ArraysError(f"a model of {classes} classes has {len(arrays.intercept)} intercepts; copy it again")
     for wrong in _violations(arrays):

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import mmap
 import os
 import re
 import shutil
@@ -30,6 +29,7 @@ from typing import Any
 import msgspec
 
 from models.arrays import Arrays, ArraysError, unpack
+from models.sections import map_file
 
 __all__ = [
     "FORMAT",
@@ -232,8 +232,7 @@ def _decode(folder: Path, data: bytes) -> Manifest:
 
 def _map(path: Path) -> memoryview:
     try:
-        with path.open("rb") as file:
-            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        return map_file(path)
     except (OSError, ValueError) as error:  # an empty file cannot be mapped
         raise BundleError(f"{path}: {error}; copy the whole bundle again") from error
 

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from math import exp
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     Floats = NDArray[np.floating]
     Ints = NDArray[np.integer]
 
-__all__ = ["accuracy_at", "calibration_error", "fit_temperature", "softmax", "threshold_for"]
+__all__ = [
+    "accuracy_at",
+    "calibration_error",
+    "fit_temperature",
+    "logistic",
+    "probabilities",
+    "softmax",
+    "threshold_for",
+]
 
 _TEMPERATURES = np.geomspace(0.03, 1.0, 50)
 _FLOORS = (0.0, 0.01, 0.03, 0.06, 0.1)
@@ -30,6 +41,27 @@ def softmax(scores: Floats, temperature: float, floor: float = 0.0) -> Floats:
     scaled = scaled - scaled.max(axis=1, keepdims=True)
     exp = np.exp(scaled)
     return np.asarray((1 - floor) * exp / exp.sum(axis=1, keepdims=True) + floor / scores.shape[1])
+
+
+def probabilities(scores: Sequence[float], temperature: float, floor: float = 0.0) -> list[float]:
+    """`softmax` of one row: for the few labels of one article numpy costs ten times as much.
+
+    >>> [round(p, 3) for p in probabilities([1.0, 0.0], 0.5)]
+    [0.881, 0.119]
+    """
+    best = max(scores) / temperature
+    likely = [exp(score / temperature - best) for score in scores]
+    total, rest = sum(likely), floor / len(likely)
+    return [(1 - floor) * each / total + rest for each in likely]
+
+
+def logistic(score: float) -> float:
+    """The probability that a score of log odds gives.
+
+    >>> logistic(0.0), logistic(-1e6), logistic(1e6)
+    (0.5, 0.0, 1.0)
+    """
+    return 1 / (1 + exp(-score)) if score > -700 else 0.0  # where exp would overflow
 
 
 def fit_temperature(scores: Floats, truth: Ints, weight: Floats | None = None) -> tuple[float, float]:

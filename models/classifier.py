@@ -10,24 +10,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-import numpy as np
-
 from models.breaking import Breaking, decide, freshness, has_marker, is_short
 from models.bundle import SHIPPED, Bundle, Language
-from models.calibration import softmax
+from models.calibration import logistic, probabilities
 from models.explain import Term
 from models.furniture import Page, clean
 from models.language import UNKNOWN, language, says_something
 from models.recurring import Profile
-from models.scorer import Scorer, Scores
+from models.scorer import Scorer
 from models.style import style
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
 __all__ = ["Alternative", "Article", "Classifier", "Term", "Verdict"]
 
@@ -105,8 +101,9 @@ class Classifier:
         """The labels of a language's model; raises KeyError for a language without one."""
         return self._languages[lang].labels
 
-    def key_terms(self, title: str | None, body: str, lang: str) -> Sequence[tuple[str, str, float, float]]:
-        """The terms that tell an article's event: `models.keyterms.KeyTerm` or its like, those that say most first.
+    def key_terms(self, title: str | None, body: str, lang: str) -> bytes:
+        """The terms that tell an article's event, those that say most first: JSON, an array for each
+        `models.keyterms.KeyTerm`.
 
         In a language without a model every share is 0.0.
         """
@@ -147,7 +144,7 @@ class Classifier:
         found = zip(
             pages,
             decisions,
-            model.probabilities(scores),
+            scores.decision.tolist(),
             scores.words.tolist(),
             scores.terms.tolist(),
             scores.explanation,
@@ -164,22 +161,17 @@ class _Model:
         self.topics = Scorer(bundle.load(known.part))
         self._alert = Scorer(bundle.load(known.alert.part)) if known.alert is not None else None
 
-    def probabilities(self, scores: Scores) -> NDArray[np.float64]:
-        """Rows of probabilities, calibrated for full or for short text."""
-        full, short = (
-            softmax(scores.decision, each.temperature, each.floor) for each in (self.known.full, self.known.short)
-        )
-        return np.where(scores.words[:, None] < SHORT, short, full)
-
     def breaking(self, lang: str, articles: list[Article], pages: list[Page]) -> list[Breaking]:
         """The breaking decision about each article."""
         if self.known.alert is None or self._alert is None:
             return [_breaking(lang, a, page, None, ()) for a, page in zip(articles, pages, strict=True)]
         heads = [style(_head(article, page)) for article, page in zip(articles, pages, strict=True)]
         scores = self._alert.score([line for line, _ in heads], marks=[marks for _, marks in heads])
-        likely = (1 / (1 + np.exp(-scores.decision[:, 0]))).tolist()
         decisions = []
-        for article, page, p, terms in zip(articles, pages, likely, scores.explanation, strict=True):
+        for article, page, score, terms in zip(
+            articles, pages, scores.decision[:, 0].tolist(), scores.explanation, strict=True
+        ):
+            p = logistic(score)
             alert = p >= self.known.alert.threshold and is_short(f"{article.title or ''}\n{article.body}", SHORT)
             decisions.append(_breaking(lang, article, page, p, terms if alert else (), alert=alert))
         return decisions
@@ -197,7 +189,9 @@ def _breaking(
 ) -> Breaking:
     line, _, rest = article.body.lstrip().partition("\n")
     # The title as given, a scrape's headline under its section line, the first line of the text.
-    heads = [(article.title or "", article.body), (page.title or "", article.body), (f"{line}\n", rest)]
+    heads = [(article.title or "", article.body), (f"{line}\n", rest)]
+    if page.title and page.title != article.title:
+        heads.append((page.title, article.body))
     return decide(
         marker=any(has_marker(head, text, lang) for head, text in heads),
         urgency=article.urgency,
@@ -218,14 +212,15 @@ def _verdict(
     known: Language,
     page: Page,
     breaking: Breaking,
-    p: NDArray[np.float64],
+    decision: list[float],
     count: int,
     terms: int,
     explanation: list[Term],
 ) -> Verdict:
     calibration = known.short if count < SHORT else known.full
-    best = np.argsort(-p, kind="stable")[:_ALTERNATIVES]
-    alternatives = [Alternative(known.labels[i], float(p[i])) for i in best]
+    p = probabilities(decision, calibration.temperature, calibration.floor)
+    best = sorted(range(len(p)), key=p.__getitem__, reverse=True)[:_ALTERNATIVES]
+    alternatives = [Alternative(known.labels[i], p[i]) for i in best]
     label, confidence = alternatives[0]
     reason = None
     if count < _FEWEST or not terms:

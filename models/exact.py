@@ -1,8 +1,8 @@
-"""Both ways of the scorer against scikit-learn over whole corpora: python -m models.exact FILE_OR_FOLDER...
+"""Both ways of the models against their references over whole corpora: python -m models.exact FILE_OR_FOLDER...
 
-Every article is read three times, as the models read it: whole, its title alone, and its text as it is. Prints the
-largest differences of each language and way; the exit status is 1 where a decision differs, or a probability by more
-than 1e-9 of itself.
+The scorer is held to scikit-learn, the identifier of languages to py3langid. Every article is read three times, as the
+models read it: whole, its title alone, and its text as it is. Prints the largest differences of each language and way;
+the exit status is 1 where a decision differs, or a probability by more than 1e-9 of itself.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from models.calibration import softmax
 from models.corpus import files, read
 from models.explain import explain
 from models.furniture import clean
-from models.language import language
+from models.identifier import SAMPLE, known
+from models.langid import Reference as Langid
+from models.language import _of_latin_script, _utf8, language
 from models.reference import Reference
 from models.scorer import NATIVE, Scorer
 from models.text import words
@@ -105,13 +107,32 @@ def compare(arrays: Arrays, texts: Sequence[str], temperature: float) -> dict[st
     return found
 
 
+def identify(texts: Iterable[str]) -> dict[str, Differences]:
+    """Way -> what differs in the languages of texts in Latin script."""
+    langid = Langid()
+    ways = {"native" if native else "python": known(native=native) for native in sorted({False, NATIVE})}
+    found = {way: Differences() for way in ways}
+    for sample in {text[:SAMPLE] for text in texts}:
+        expected, library = np.array(langid.exact(_utf8(sample))), langid.library(sample)
+        decisions = {_of_latin_script(langid.languages, each, "") for each in (expected.tolist(), library)}
+        for way, (identifier, scripts, languages) in ways.items():
+            if scripts[identifier.read(sample)[1]] != "LATIN":
+                continue
+            p = identifier.probabilities(_utf8(sample))
+            differences = found[way]
+            differences.texts += 1
+            differences.decided += decisions != {_of_latin_script(languages, p, "")}
+            differences.largest = max(differences.largest, float((np.abs(p - expected) / expected).max()))
+    return found
+
+
 def main(paths: list[Path]) -> int:
     """Returns the exit status."""
     bundle, status = Bundle.read(SHIPPED), 0
     corpora = texts_by_language(paths)
-    for lang, known in bundle.manifest.languages.items():
-        arrays = bundle.load(known.part)
-        for way, found in compare(arrays, corpora.get(lang, [""]), known.full.temperature).items():
+    for lang, model in bundle.manifest.languages.items():
+        arrays = bundle.load(model.part)
+        for way, found in compare(arrays, corpora.get(lang, [""]), model.full.temperature).items():
             status |= not found.are_none
             print(
                 f"{lang} {way:6} {found.texts:7} texts: {found.decided} decisions differ, {found.counted} counts, "
@@ -119,6 +140,13 @@ def main(paths: list[Path]) -> int:
                 f"probabilities by at most {found.largest:.1e} of themselves",
                 flush=True,
             )
+    for way, found in identify(text for texts in corpora.values() for text in texts).items():
+        status |= not found.are_none
+        print(
+            f"language {way:6} {found.texts:7} texts in Latin script: {found.decided} decisions differ; "
+            f"probabilities by at most {found.largest:.1e} of themselves",
+            flush=True,
+        )
     return status
 
 

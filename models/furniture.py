@@ -13,6 +13,7 @@ import re
 from typing import NamedTuple
 
 from models.text import MAX_CHARS, words
+from models.text import lines as split_lines
 
 __all__ = ["Page", "clean", "key"]
 
@@ -68,7 +69,7 @@ def clean(title: str | None, body: str, section: str | None = None, known: froze
     >>> clean(None, "Economy\\nBank keeps its rate at four percent\\nThe bank said so.\\nComments (3)")
     Page(title='Bank keeps its rate at four percent', section='Economy', body='The bank said so.')
     """
-    lines = [line for line in map(str.strip, html.unescape(body[:MAX_CHARS]).splitlines()) if line]
+    lines = [line for line in map(str.strip, split_lines(html.unescape(body[:MAX_CHARS]))) if line]
     lines = [line for line in lines if len(line) > _LONGEST or not _is_furniture(line, known)]
     lines = lines[:_TICKER_AFTER] + [
         line for line in lines[_TICKER_AFTER:] if len(line) > _LONGEST or not _TICKER.fullmatch(line)

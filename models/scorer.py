@@ -6,15 +6,16 @@ is absent. Both give the decision of the scikit-learn pipeline in double precisi
 
 from __future__ import annotations
 
-import mmap
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+import msgspec
 import numpy as np
 
 from models.arrays import Arrays, ArraysError, unpack
 from models.explain import MOST, Term
 from models.keyterms import MOST_TERMS, key_terms, share_terms
+from models.sections import map_file
 from models.text import MAX_CHARS
 from models.vocabulary import word_shares
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-    from models.keyterms import KeyTerm
 
 __all__ = ["NATIVE", "Scorer", "Scores"]
 
@@ -66,10 +65,9 @@ class Scorer:
         """Serve a packed model from memory, or map its file; raises models.arrays.ArraysError or OSError."""
         if isinstance(source, (bytes, memoryview)):
             return cls(unpack(source), native=native)
-        with source.open("rb") as file:
-            if not source.stat().st_size:
-                raise ArraysError(f"{source} is empty; copy it again")
-            return cls(unpack(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))), native=native)
+        if not source.stat().st_size:
+            raise ArraysError(f"{source} is empty; copy it again")
+        return cls(unpack(map_file(source)), native=native)
 
     def decision(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Decision values, (n texts, n classes)."""
@@ -89,16 +87,14 @@ class Scorer:
         explanation = self._model.score(tuple(texts), _joined(marks, n), decision, counts, MOST if explain else 0, Term)
         return Scores(decision, counts[:, 0], counts[:, 1], explanation)
 
-    def key_terms(
-        self, title: str | None, body: str, *, known: bool = True
-    ) -> list[KeyTerm] | list[tuple[str, str, float, float]]:
-        """The terms of an article that say most, as `models.keyterms` defines them; from the kernel as plain tuples.
+    def key_terms(self, title: str | None, body: str, *, known: bool = True) -> bytes:
+        """The terms of an article that say most, as `models.keyterms` defines them: JSON, an array for each.
 
         Without `known`, as for an article in another language, every share is 0.0.
         """
         if self.native:
             return self._model.key_terms(title or "", body, MOST_TERMS, known)
-        return key_terms(title, body, self._shares if known else {})
+        return msgspec.json.encode(key_terms(title, body, self._shares if known else {}))
 
     @cached_property
     def _shares(self) -> dict[str, float]:
@@ -116,7 +112,7 @@ def _joined(marks: Sequence[Sequence[str]] | None, n: int) -> tuple[str, ...]:
     """Each text's marks, a line each."""
     if marks is None:
         return ("",) * n
-    joined = tuple("".join(f"{mark}\n" for mark in each) for each in marks)
-    if any(lines.count("\n") != len(each) for lines, each in zip(joined, marks, strict=True)):
+    joined = tuple("\n".join([*each, ""]) for each in marks)
+    if sum(lines.count("\n") for lines in joined) != sum(map(len, marks)):
         raise ValueError("a mark has no line end")
     return joined

@@ -41,7 +41,8 @@ def style(text: str) -> tuple[str, list[str]]:
     >>> line, marks[:3], marks[-2:]
     ('Fire brigade: out', ['<length 1>', '<lines 1>', '<colon 2>'], ['<first fire>', '<last out>'])
     """
-    lines = [line for line in _LINK.sub("", text[: 4 * _LINE]).splitlines() if line.strip()]
+    head = text[: 4 * _LINE]
+    lines = [line for line in (_LINK.sub("", head) if "http" in head else head).splitlines() if line.strip()]
     line = lines[0][:_LINE] if lines else ""
     found = words(line)
     before_colon, colon, _ = line.partition(":")

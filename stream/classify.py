@@ -9,6 +9,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
+from msgspec import Raw
+
 from models.classifier import Article, Classifier, Verdict
 from stream.caution import MAX_DEATHS
 from stream.decode import decode
@@ -33,11 +35,11 @@ from stream.records import (
     rejected_headers,
     trace_headers,
 )
-from stream.stories.features import story_terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from stream.records import StoryTerm
     from stream.settings import Settings
 
 __all__ = ["Classified", "ClassifyStage", "Model", "load_model"]
@@ -54,7 +56,7 @@ class Model(Protocol):
     @property
     def languages(self) -> Sequence[str]: ...
 
-    def key_terms(self, title: str | None, body: str, lang: str) -> Sequence[tuple[str, str, float, float]]: ...
+    def key_terms(self, title: str | None, body: str, lang: str) -> bytes: ...
 
     def classify(self, articles: Sequence[Article]) -> list[Verdict]: ...
 
@@ -117,21 +119,19 @@ class ClassifyStage:
 
     def _judge(self, records: Sequence[Record]) -> list[tuple[Result, Verdict | None]]:
         decoded = [self._decode(record) for record in records]
-        articles = [
-            (at, _article(record, raw))
-            for at, (record, raw) in enumerate(zip(records, decoded, strict=True))
-            if isinstance(raw, RawArticle)
-        ]
-        verdicts = dict(zip([at for at, _ in articles], self._verdicts([a for _, a in articles]), strict=True))
+        pairs = list(zip(records, decoded, strict=True))
+        verdicts = iter(self._verdicts([_article(record, raw) for record, raw in pairs if isinstance(raw, RawArticle)]))
         now = self._clock()
         results: list[tuple[Result, Verdict | None]] = []
-        for at, (record, raw) in enumerate(zip(records, decoded, strict=True)):
-            answer = raw if isinstance(raw, Rejection) else verdicts[at]
-            if isinstance(raw, RawArticle) and isinstance(answer, Verdict):
-                results.append((_enriched(record, raw, answer, now), answer))
-            else:
-                assert isinstance(answer, Rejection)
+        for record, raw in pairs:
+            if isinstance(raw, Rejection):
+                results.append((raw, None))
+                continue
+            answer = next(verdicts)
+            if isinstance(answer, Rejection):
                 results.append((answer, None))
+            else:
+                results.append((_enriched(record, raw, answer, now), answer))
         return results
 
     def _decode(self, record: Record) -> RawArticle | Rejection:
@@ -174,7 +174,8 @@ class ClassifyStage:
             breaking=article.breaking,
             pubstatus=article.pubstatus,
             version=article.version,
-            terms=story_terms(self._model.key_terms(verdict.title, verdict.body, article.lang)),
+            # They are JSON already, as records.StoryTerm is written.
+            terms=cast("list[StoryTerm]", Raw(self._model.key_terms(verdict.title, verdict.body, article.lang))),
         )
         headers = cloudevent_headers(record.headers, "ajil.article.enriched", event, time)
         told, about = encode(signal), cloudevent_headers(trace_headers(record.headers), "ajil.signal", event, time)
@@ -264,9 +265,9 @@ def _internal(error: Exception, stage: str) -> Rejection:
 
 def _title(text: str) -> str | None:
     """The title, or the first line of a post that has none: a flash is often no more than that."""
-    line = next((line.strip() for line in text[: 10 * MAX_TITLE].splitlines() if line.strip()), "")
-    return line[:MAX_TITLE].rstrip() or None
+    begin = text[: 10 * MAX_TITLE].lstrip()[:MAX_TITLE]
+    return begin.splitlines()[0].rstrip() if begin else None
 
 
 def _terms(explanation: Sequence[tuple[str, float]]) -> list[Term]:
-    return [Term(term, round(weight, 6)) for term, weight in explanation]
+    return [Term(term, weight) for term, weight in explanation]

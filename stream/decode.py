@@ -15,6 +15,7 @@ import email.utils
 import re
 from datetime import UTC, datetime
 from encodings.aliases import aliases
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -68,7 +69,8 @@ def decode(value: bytes | None, headers: Headers, *, max_bytes: int) -> RawArtic
     if not start:
         raise Rejection(Reason.EMPTY, "the value is empty or only white space")
     if kind == "json" or (kind is None and start in "{["):
-        return _from_json(text)
+        # The parser reads bytes: those that came, where they are UTF-8.
+        return _from_json(text, value.removeprefix(codecs.BOM_UTF8) if charset == "utf-8" else None)
     if kind == "html" or (kind is None and start == "<"):
         return _from_html(text)
     return _article(_Wire(text=text))
@@ -84,10 +86,15 @@ _CHARSETS = {name for pair in aliases.items() for name in pair} - _NO_CHARSETS
 
 def _content_type(headers: Headers) -> tuple[str | None, str]:
     """-> (json | html | text | None when not told, charset)."""
-    told = next((value for name, value in headers if name.lower() == "content-type" and value), None)
-    if told is None:
-        return None, "utf-8"
-    text = told[:1000].decode("latin-1")
+    for name, value in headers:
+        if value and name.lower() == "content-type":
+            return _declared(value[:1000])
+    return None, "utf-8"
+
+
+@lru_cache(maxsize=64)  # producers have one or two
+def _declared(content_type: bytes) -> tuple[str, str]:
+    text = content_type.decode("latin-1")
     media = found[1].lower() if (found := _CONTENT_TYPE.match(text)) else ""
     charset = found[1].lower() if (found := _CHARSET.search(text)) else "utf-8"
     if not _is_charset(charset):
@@ -121,11 +128,11 @@ def _text(value: bytes, charset: str) -> str:
         raise Rejection(Reason.UNDECODABLE, f"byte {at} is not {charset}") from None
 
 
-def _from_json(text: str) -> RawArticle:
+def _from_json(text: str, utf8: bytes | None) -> RawArticle:
     if text.lstrip()[:1] == "[":
         raise Rejection(Reason.NOT_AN_OBJECT, "the value is a JSON array: send one article in each record")
     try:
-        return _article(_decoder.decode(text))
+        return _article(_decoder.decode(text if utf8 is None else utf8))
     except msgspec.ValidationError as error:
         # The message names the path and both types, never the value.
         reason = Reason.INVALID_FIELD if "$." in str(error) else Reason.NOT_AN_OBJECT

@@ -14,6 +14,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 import msgspec
@@ -115,8 +116,10 @@ class Output(NamedTuple):
     @property
     def size(self) -> int:
         """Bytes that Kafka counts against `max.message.bytes`, its framing (under 100 bytes) left out."""
-        told = sum(len(name.encode()) + len(value or b"") + 10 for name, value in self.headers)
-        return len(self.key or b"") + len(self.value or b"") + told
+        told = len(self.key or b"") + len(self.value or b"")
+        for name, value in self.headers:
+            told += (len(name) if name.isascii() else len(name.encode())) + len(value or b"") + 10
+        return told
 
 
 class RawArticle(msgspec.Struct, frozen=True, kw_only=True):
@@ -399,11 +402,13 @@ def event_id(place: Place, headers: Headers = ()) -> str:
 
 def header(headers: Headers, name: str) -> str | None:
     """The last header of that name, as Kafka's own `lastHeader`; None where it is missing, null or not UTF-8."""
-    value = next((value for known, value in reversed(headers) if known == name), None)
-    try:
-        return None if value is None else value.decode()
-    except UnicodeDecodeError:
-        return None
+    for known, value in reversed(headers):
+        if known == name:
+            try:
+                return None if value is None else value.decode()
+            except UnicodeDecodeError:
+                return None
+    return None
 
 
 def trace_headers(headers: Headers) -> Headers:
@@ -419,8 +424,9 @@ def trace_headers(headers: Headers) -> Headers:
 
 def first_ingested_at(record: Record) -> datetime:
     """When Kafka first had the record's bytes: for a replayed one, before it was rejected."""
+    told = header(record.headers, INGESTED_AT)
     try:
-        return min(record.timestamp, datetime.fromisoformat(header(record.headers, INGESTED_AT) or ""))
+        return min(record.timestamp, datetime.fromisoformat(told)) if told else record.timestamp
     except (ValueError, TypeError):
         return record.timestamp
 
@@ -452,9 +458,14 @@ def cloudevent_headers(headers: Headers, kind: str, event: str, time: datetime) 
         ("ce_id", event.encode()),
         ("ce_source", b"/ajil"),
         ("ce_type", kind.encode()),
-        ("ce_time", time.astimezone(UTC).isoformat().replace("+00:00", "Z").encode()),
+        ("ce_time", _rfc3339(time)),
         ("content-type", b"application/json"),
     ]
+
+
+@lru_cache(maxsize=16)  # a batch has one
+def _rfc3339(time: datetime) -> bytes:
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z").encode()
 
 
 def _describes_value(name: str) -> bool:

@@ -37,8 +37,8 @@ MAY_IMPORT_MODELS = {"classify", "stories", "commands", "gateway"}
 MAY_IMPORT_FAUST = {"stream.app", "stream.source", "stream.commands.worker"}
 # The health server is one of the app's services, and no more than that.
 MAY_IMPORT_MODE = MAY_IMPORT_FAUST | {"stream.health"}
-# models/plots.py draws for `make eval`, which needs the development tools.
-DEVELOPMENT = {"matplotlib"}
+# models/plots.py draws for `make eval`, models/langid.py is for `make exact`: both need the development tools.
+DEVELOPMENT = {"matplotlib", "py3langid"}
 # Of the extra otel, which a process imports when it has an endpoint for traces.
 EXTRA = {"stream.tracing.otel": "opentelemetry"}
 KAFKA_CLIENTS = {"confluent_kafka", "aiokafka"}

@@ -28,4 +28,26 @@ class Model:
         term: type[Term],
         /,
     ) -> list[list[Term]]: ...
-    def key_terms(self, title: str, body: str, most: int, known: bool, /) -> list[tuple[str, str, float, float]]: ...
+    def key_terms(self, title: str, body: str, most: int, known: bool, /) -> bytes: ...
+
+class Identifier:
+    def __new__(
+        cls,
+        most_letters: int,
+        most_codes: int,
+        arabic: int,
+        with_letters: int,
+        with_words: int,
+        letters: bytes,
+        words: NDArray[np.uint64],
+        known: bytes,
+        page_index: NDArray[np.uint16],
+        pages: NDArray[np.uint8],
+        edges: NDArray[np.uint64],
+        fails: NDArray[np.uint16],
+        prior: NDArray[np.float64],
+        weights: NDArray[np.int16],
+        /,
+    ) -> Identifier: ...
+    def read(self, text: str, /) -> tuple[int, int, int]: ...
+    def probabilities(self, text: bytes, /) -> list[float]: ...

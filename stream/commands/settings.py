@@ -29,4 +29,5 @@ def command(as_json: bool) -> None:
     for name, value in values.items():
         star = " " if value == defaults[name] else "*"
         click.echo(f"{star} {name:<{width}}  {'' if value is None else value}")
-    click.echo(f"\nThe model is scored by {'the compiled kernel' if NATIVE else 'numpy: the kernel was not compiled'}.")
+    way = "the compiled kernel" if NATIVE else "Python and numpy: the kernel was not compiled"
+    click.echo(f"\nLanguage, topic and alert style are told by {way}.")

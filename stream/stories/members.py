@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stream.stories.features import MOST_TERMS
+from models.keyterms import MOST_TERMS
 from stream.stories.weights import SLOTS, Vector, slots_of
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from zlib import crc32
 
 import numpy as np
 
-from stream.stories.features import MOST_TERMS, RAREST
+from models.keyterms import MOST_TERMS, RAREST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,8 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from models import ngrams
 from models.arrays import ArraysError, pack, unpack
 from models.explain import Term
+from models.identifier import FILE, in_kernel, known
+from models.language import _utf8
 from models.native.kernel import Model
 from models.scorer import Scorer
 from models.text import MAX_CHARS
@@ -66,6 +69,15 @@ def agree(chance: random.Random, *, styled: bool) -> None:
         assert kernel.key_terms(title, body, known=known) == reference.key_terms(title, body, known=known)
 
 
+def identify_alike(chance: random.Random) -> None:
+    """The language of the same text both ways."""
+    text = text_of(chance)
+    kernel, python = (known(native=native).identifier for native in (True, False))
+    assert kernel.read(text) == python.read(text)
+    sample = _utf8(text[: chance.randrange(1000)])
+    np.testing.assert_allclose(kernel.probabilities(sample), python.probabilities(sample), rtol=1e-9)
+
+
 def damage(chance: random.Random, packed: bytes) -> bytearray:
     data = bytearray(packed)
     for _ in range(1 << chance.randrange(12)):
@@ -97,6 +109,19 @@ def survive(chance: random.Random) -> bool:
     return passed
 
 
+def identify_anything(chance: random.Random) -> None:
+    """Identify with arrays damaged after their checks."""
+    arrays = ngrams.unpack(FILE.read_bytes())
+    damaged = {}
+    for name in chance.sample(["page_index", "pages", "edges", "fails", "prior", "weights"], 3):
+        section = getattr(arrays, name)
+        damaged[name] = np.frombuffer(damage(chance, section.tobytes()), dtype=section.dtype).reshape(section.shape)
+    kernel = in_kernel(arrays._replace(**damaged))
+    for text in (text_of(chance), text_of(chance)):
+        kernel.read(text)
+        kernel.probabilities(_utf8(text[:1000]))
+
+
 def main(seconds: float, seed: int) -> None:
     chance = random.Random(seed)
     end, rounds, passed = time.monotonic() + seconds, 0, 0
@@ -104,6 +129,9 @@ def main(seconds: float, seed: int) -> None:
         agree(chance, styled=False)
         agree(chance, styled=True)
         passed += survive(chance)
+        identify_alike(chance)
+        if rounds % 8 == 0:  # it reads the whole of a large file
+            identify_anything(chance)
         rounds += 1
     print(f"{rounds} rounds, {passed} damaged models passed the checks, seed {seed}: nothing found")
 

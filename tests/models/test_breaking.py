@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from models.breaking import decide, freshness, has_marker
+from models.breaking import _HEADS, _INVISIBLE, _normal, decide, freshness, has_marker
 from models.classifier import Article, Classifier
 
 FLASHES = [
@@ -72,6 +75,30 @@ def test_a_bare_marker_or_a_tag_counts_in_a_short_text_only() -> None:
     assert not has_marker("عاجل\n", article, "ar")
     assert has_marker("انفجار قرب الميناء", "#عاجل", "ar")
     assert not has_marker("انفجار قرب الميناء", article + "#عاجل", "ar")
+
+
+HEADS = st.lists(
+    st.one_of(
+        st.sampled_from(
+            ["عاجل", "عـاجـل", "عَاجِل", "ﻋﺎﺟﻞ", "عااجل", "BREAKING", "ＢＲＥＡＫＩＮＧ", "|", ":", "«", "قناة", "a.b"]
+        ),
+        st.text(st.sampled_from("عاجلأإآئًـٰ\u0653\u0654\u200f :|-–\n"), max_size=8),
+        st.text(max_size=4),
+    ),
+    max_size=8,
+).map(" ".join)
+
+
+@given(HEADS)
+def test_a_line_that_is_left_alone_is_normal(line: str) -> None:
+    assert _normal(line) == _INVISIBLE.sub("", unicodedata.normalize("NFKC", line))
+
+
+@given(HEADS)
+def test_no_arabic_marker_is_passed_over(line: str) -> None:
+    marked = _HEADS["ar"].match(_normal(line.strip())) is not None
+
+    assert not marked or has_marker(line, "", "ar")
 
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

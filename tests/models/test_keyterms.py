@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.json import decode
+from sklearn.feature_extraction.text import TfidfVectorizer
 
 from models.classifier import Classifier
+from models.export import from_pipeline
 from models.keyterms import LEAD, MOST_TERMS, READ, TITLE, key_terms, share_terms
 from models.scorer import Scorer
 from models.text import MAX_CHARS
@@ -115,7 +120,7 @@ def test_a_number_has_a_part_of_the_share_of_its_length() -> None:
 
 
 def test_the_shipped_model_knows_how_common_words_are() -> None:
-    found = {term: share for term, _, _, share in Classifier.load().key_terms("زلزال في فلسطين 7", "", "ar")}
+    found = {term: share for term, _, _, share in decode(Classifier.load().key_terms("زلزال في فلسطين 7", "", "ar"))}
 
     assert found["في"] > 0.9
     assert 0 < found["زلزال"] < found["فلسط"] < 0.1
@@ -123,7 +128,7 @@ def test_the_shipped_model_knows_how_common_words_are() -> None:
 
 
 def test_a_language_without_a_model_has_no_shares() -> None:
-    found = Classifier.load().key_terms("The minister, bir haber", "", "tr")
+    found = decode(Classifier.load().key_terms("The minister, bir haber", "", "tr"))
 
     assert {term: share for term, _, _, share in found} == {"the": 0, "minister": 0, "bir": 0, "haber": 0}
 
@@ -134,7 +139,18 @@ ENDINGS = st.sampled_from(
         *("http://", "https://a", "xhttps://عاجل b", "httphttp://a.b", "http:// a", "HTTP://A"),
         *("BREAKING:", "عـاجل", "urgent", "breakings", "0s", "00ing", "1234ing", "12345ed", "والـ123", "١٢ies"),
         *("bankies", "banked", "banking", "bankes", "ratesing", "bies", "ies", "es", "ss", "sing", "Ⅷ", "፩", "፩፪"),
-        *("1" * 32 + "a", "a" * 32 + "s", "A\u0301b", "\u0301A", "ﬁne", "a\u3000b\u2028c", "\x1cx\x85y", "a-B_c.d"),
+        *(
+            "وbonus",
+            "الbasis",
+            "1" * 32 + "a",
+            "a" * 32 + "s",
+            "A\u0301b",
+            "\u0301A",
+            "ﬁne",
+            "a\u3000b\u2028c",
+            "\x1cx\x85y",
+            "a-B_c.d",
+        ),
     ]
 )
 ARTICLES = st.lists(st.one_of(WHOLE, ENDINGS), max_size=12).map(" ".join)
@@ -176,6 +192,35 @@ def test_floods_have_the_same_terms_in_the_kernel(text: str) -> None:
 
     for title, body in ((None, text), (text, ""), (text, text), ("The bank", text)):
         assert native.key_terms(title, body) == python.key_terms(title, body)
+
+
+ENDED = ("", "y", "ies", "ed", "es", "ing", "s")
+
+
+@NEEDS_KERNEL
+@UNTIMED
+@given(st.lists(st.sampled_from(["y", "e", "s", "i", "d", "ing", "t", "ie", "ies", "es", "ed", "7"]), max_size=6))
+def test_a_latin_term_has_the_shares_of_the_same_words_in_the_kernel(pieces: list[str]) -> None:
+    """Of a vocabulary that has every ending, so that a word too few or too many is seen."""
+    word = "".join(pieces)
+    known = sorted({word[: len(word) - cut] + ending for cut in range(4) for ending in ENDED} - {""})
+    tfidf = TfidfVectorizer(analyzer=str.split, vocabulary=known, sublinear_tf=True)
+    tfidf.fit([" ".join(known[:: step + 1]) for step in range(len(known))])
+    linear = SimpleNamespace(coef_=np.zeros((2, len(known)), dtype=np.float32), intercept_=np.zeros(2))
+    model = from_pipeline(tfidf, linear)
+
+    native, python = (Scorer(model, native=native).key_terms(None, " ".join(known)) for native in (True, False))
+
+    assert native == python
+
+
+@NEEDS_KERNEL
+@pytest.mark.parametrize("word", ["وBASIS", "وbonus", "الboss", "والbanks", "الrate", "bankها", "و12345", "الrateing"])
+def test_a_latin_term_within_an_arabic_word_is_the_same_in_the_kernel(word: str) -> None:
+    """The stem of وBASIS is basis, which loses its s like any Latin term."""
+    native, python = (Scorer(arrays(7), native=native).key_terms(None, word) for native in (True, False))
+
+    assert native == python
 
 
 @NEEDS_KERNEL

@@ -9,25 +9,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.arrays import _HEADER, Arrays, ArraysError, pack, unpack
+from models.arrays import Arrays, ArraysError, pack, unpack
 from models.explain import Term
 from models.scorer import Scorer
+from models.sections import header
 from models.text import MAX_CHARS
 from tests.models.scorer_model import NEEDS_KERNEL, SENTENCES, UNTIMED, arrays
 
 PACKED = pack(arrays(3))
+HEADER = header(len(arrays(3)) - 1)
 
 
 def ends() -> list[int]:
     """Where each section ends."""
-    found, end = [], _HEADER.size
+    found, end = [], HEADER.size
     for section in arrays(3)[:-1]:
         end += -end % 64 + section.nbytes
         found.append(end)
     return found
 
 
-@pytest.mark.parametrize("end", [0, 7, _HEADER.size - 1, _HEADER.size, *(e - 1 for e in ends()), *ends()[:-1]])
+@pytest.mark.parametrize("end", [0, 7, HEADER.size - 1, HEADER.size, *(e - 1 for e in ends()), *ends()[:-1]])
 def test_a_cut_file_is_refused(end: int) -> None:
     with pytest.raises(ArraysError):
         unpack(PACKED[:end])
@@ -40,7 +42,7 @@ def test_a_file_with_more_behind_it_is_refused() -> None:
 
 def test_a_changed_bit_in_magic_or_sizes_is_refused() -> None:
     version = range(16, 32)
-    for position in set(range(_HEADER.size)) - set(version):
+    for position in set(range(HEADER.size)) - set(version):
         for bit in range(8):
             changed = bytearray(PACKED)
             changed[position] ^= 1 << bit
@@ -115,7 +117,7 @@ def test_a_file_that_changes_after_its_checks_never_leads_the_kernel_outside(ran
     model = unpack(memoryview(data))
     kernel = Model(MAX_CHARS, *model[:-1])
     for _ in range(random.randrange(1, 2000)):
-        data[random.randrange(_HEADER.size, len(data))] = random.choice((0, 1, 255, random.randrange(256)))
+        data[random.randrange(HEADER.size, len(data))] = random.choice((0, 1, 255, random.randrange(256)))
     n = len(SENTENCES)
     texts, marks = tuple(SENTENCES), ("<no colon>\n",) * n
     decision, counts = np.empty((n, 3)), np.empty((n, 2), np.int64)

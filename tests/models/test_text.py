@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.classifier import Article, Classifier
-from models.text import MAX_CHARS, fold, stem, surfaces, terms, words
+from models.text import MAX_CHARS, fold, lines, stem, surfaces, terms, words
 from tests.models.articles import ARABIC, FURNITURE
 
 LETTERS = "ابتثجحخدذرزسشصضطظعغفقكلمنهويأإآةىءئؤ"
@@ -75,6 +75,16 @@ def test_a_latin_plural_reads_as_its_singular(plural: str, singular: str) -> Non
 @pytest.mark.parametrize("word", ["gas", "press", "virus", "crisis", "s", "المدرسs"])
 def test_a_final_s_that_is_no_plural_stays(word: str) -> None:
     assert stem(*words(word)).endswith("s")
+
+
+@given(st.text(st.sampled_from("ab \n\n\r\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029\u2027"), max_size=12) | st.text())
+def test_lines_are_those_of_python_but_for_an_empty_last_one(text: str) -> None:
+    assert lines(text) in (text.splitlines(), [*text.splitlines(), ""])
+
+
+def test_every_character_ends_a_line_that_does_so_in_python() -> None:
+    for code in range(0x110000):
+        assert lines(f"a{chr(code)}b") == f"a{chr(code)}b".splitlines(), hex(code)
 
 
 def test_only_the_beginning_of_a_flood_is_read() -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from models.breaking import Breaking
 from models.classifier import Alternative, Article, Term, Verdict
-from models.keyterms import KeyTerm, key_terms
-from stream.classify import ClassifyStage
+from models.keyterms import key_terms
+from stream.classify import ClassifyStage, _title
 from stream.errors import Reason, Rejection
 from stream.records import EnrichedArticle, Headers, Output, Place, Record, Signal, event_id, read, read_signal
 from stream.settings import Settings
@@ -22,8 +22,8 @@ class FakeModel:
 
     languages = ("ar", "en")
 
-    def key_terms(self, title: str | None, body: str, lang: str) -> list[KeyTerm]:
-        return key_terms(title, body, {"the": 0.9} if lang == "en" else {})
+    def key_terms(self, title: str | None, body: str, lang: str) -> bytes:
+        return msgspec.json.encode(key_terms(title, body, {"the": 0.9} if lang == "en" else {}))
 
     def __init__(self) -> None:
         self.asked: list[int] = []
@@ -163,6 +163,20 @@ def test_a_post_without_title_is_titled_by_its_first_line() -> None:
     (result,), _ = stage([record("\n #عاجل | انفجار في الميناء \nالتفاصيل لاحقا".encode())])
     assert isinstance(result, EnrichedArticle)
     assert result.title == "#عاجل | انفجار في الميناء"
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        (" \n\t\x1c first \x85second", "first"),
+        ("one\u2028two", "one"),
+        ("x" * 999 + " yz", "x" * 999),
+        ("\n \r\n", None),
+        (" " * 20_000 + "late", None),
+    ],
+)
+def test_the_first_line_of_a_text(text: str, title: str | None) -> None:
+    assert _title(text) == title
 
 
 def test_a_flooded_title_is_cut() -> None:

@@ -27,6 +27,15 @@ def test_json_is_found_by_its_first_byte_after_bom_and_white_space() -> None:
     assert (found.id, found.title, found.body) == ("1", "T", "B")
 
 
+@pytest.mark.parametrize("charset", ["utf-8", "utf8", "utf-16", "windows-1256"])
+def test_json_may_be_in_any_charset(charset: str) -> None:
+    value = '{"id": "1", "title": "وكالة", "body": "الأنباء"}'.encode(charset)
+
+    found = read(value, f"application/json; charset={charset}")
+
+    assert (found.id, found.title, found.body) == ("1", "وكالة", "الأنباء")
+
+
 def test_anything_else_is_a_plain_text_page() -> None:
     found = read("عاجل: خبر\nثم نصه".encode())
     assert found.title is None
@@ -122,6 +131,7 @@ def test_html_without_text_is_rejected() -> None:
         (b"{}", None, Reason.NO_TEXT),
         (b'{"title": " ", "body": null}', None, Reason.NO_TEXT),
         (b"\x89PNG", "image/png", Reason.UNSUPPORTED_CONTENT_TYPE),
+        (b'{"title": "T", "unknown": "\xff"}', None, Reason.UNDECODABLE),
         (b"text", "text/plain; charset=martian", Reason.UNSUPPORTED_CONTENT_TYPE),
         (b"text", "text/plain; charset=zip", Reason.UNSUPPORTED_CONTENT_TYPE),
         (b"text", ";;;", Reason.UNSUPPORTED_CONTENT_TYPE),

@@ -19,13 +19,13 @@ from stream.records import (
     Record,
     Signal,
     Story,
+    StoryTerm,
     Withdrawal,
     encode,
     read,
 )
 from stream.settings import Settings
 from stream.stories import LIFETIME, Stories, Told, life
-from stream.stories.features import story_terms
 from stream.stories.story import MAX_ARTICLES, MAX_URL
 from tests.stream.fake_kafka import FakeMessage
 
@@ -62,7 +62,7 @@ def signal(
         breaking=Breaking(flag, 1.0, ["marker"] if flag else [], "fresh"),
         pubstatus=pubstatus,
         version=version,
-        terms=story_terms(key_terms(title, "", {})),
+        terms=[StoryTerm(*term) for term in key_terms(title, "", {})],
     )
 
 

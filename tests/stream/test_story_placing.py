@@ -10,7 +10,6 @@ import pytest
 
 from models.keyterms import key_terms
 from stream.records import StoryMemory, StoryTerm
-from stream.stories.features import story_terms
 from stream.stories.placing import CANDIDATES, POSTINGS, Placer
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -19,7 +18,7 @@ COMMON = dict.fromkeys(["a", "the", "in", "of", "at", "to", "on", "for", "and", 
 
 
 def article(text: str) -> list[StoryTerm]:
-    return story_terms(key_terms(None, text, COMMON))
+    return [StoryTerm(*term) for term in key_terms(None, text, COMMON)]
 
 
 QUAKE = article("Quake of 6.1 shakes Tangier, hundreds sleep in the streets")
