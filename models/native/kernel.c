@@ -304,6 +304,16 @@ INLINE size_t find_terms(const Model *model, const Scratch *scratch, size_t word
     return features;
 }
 
+/* Words that are no term of the model: what `find_terms` has looked up. */
+INLINE size_t unknown_words(const Model *model, const Scratch *scratch, size_t words) {
+    size_t unknown = 0;
+    for (size_t i = 0; i < words; i++) {
+        uint32_t number = scratch->words[i].number;
+        unknown += number == NONE || model->words[number] >= model->terms;
+    }
+    return unknown;
+}
+
 /* The sums of the weights, into `sums`; returns that of the squared values. */
 INLINE double add_up(const Model *model, const Scratch *scratch, size_t features, double *sums, size_t groups) {
     double squares = 0;
@@ -484,7 +494,7 @@ static PyObject *terms_of(PyTypeObject *type, PyObject *text, const Shown *shown
 static PyObject *score(Model *model, PyObject *args) {
     PyObject *texts, *marks, *result = NULL;
     PyTypeObject *type;
-    Py_buffer out[2]; /* decision; counts of words and of terms */
+    Py_buffer out[2]; /* decision; counts of words, of terms and of unknown words */
     Py_ssize_t most;
     if (!PyArg_ParseTuple(args, "O!O!w*w*nO!", &PyTuple_Type, &texts, &PyTuple_Type, &marks, &out[0], &out[1], &most,
                           &PyType_Type, &type)) {
@@ -496,7 +506,7 @@ static PyObject *score(Model *model, PyObject *args) {
     Scratch scratch = {0};
     size_t n = (size_t)PyTuple_GET_SIZE(texts);
     if ((size_t)PyTuple_GET_SIZE(marks) != n || (size_t)out[0].len != n * model->classes * sizeof(double) ||
-        (size_t)out[1].len != n * 2 * sizeof(int64_t) || most < 0 || most > MOST_TERMS ||
+        (size_t)out[1].len != n * 3 * sizeof(int64_t) || most < 0 || most > MOST_TERMS ||
         !PyType_IsSubtype(type, &PyTuple_Type)) {
         PyErr_SetString(PyExc_ValueError, "texts, marks and results do not fit one another");
         goto done;
@@ -532,7 +542,8 @@ static PyObject *score(Model *model, PyObject *args) {
         found[i] = explain(model, &scratch, features, decision, norm, (size_t)most, shown + i * (size_t)most);
         counts[0] = (int64_t)words;
         counts[1] = (int64_t)features;
-        decision += model->classes, counts += 2;
+        counts[2] = (int64_t)unknown_words(model, &scratch, words);
+        decision += model->classes, counts += 3;
     }
     Py_END_ALLOW_THREADS
     result = PyList_New((Py_ssize_t)n);
