@@ -107,7 +107,7 @@ def _wire_classify(app: App, settings: Settings, model: Model | None, metrics: M
                 # Scoring and HTML extraction would hold up the event loop, and with it the health checks.
                 classified = await asyncio.to_thread(stage, batch.records)
             _log(batch.records, classified.results)
-            batch.publish(classified.outputs, partial(metrics.classified, classified.results))
+            batch.publish(classified.outputs, partial(metrics.classified, classified.results, classified.words))
 
     return source
 

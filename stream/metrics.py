@@ -1,4 +1,4 @@
-"""The worker's own metrics, updated once a batch. docs/metrics.md lists them.
+"""The worker's own metrics, updated once a batch. `python -m stream.exposition` writes docs/metrics.md from them.
 
 Every label has a bounded set of values: agents, stages and reasons are named in the code, topics and partitions are
 those assigned, languages and topic labels those of the bundle (any other language counts as `other`).
@@ -6,126 +6,255 @@ those assigned, languages and topic labels those of the bundle (any other langua
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    GCCollector,
-    Histogram,
-    PlatformCollector,
-    ProcessCollector,
-)
-
+from stream.catalogue import Catalogue
+from stream.drift import DriftWatch
 from stream.errors import Rejection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from stream.drift import Seen
     from stream.records import Alert, EnrichedArticle
 
-__all__ = ["Metrics"]
+__all__ = ["AGE_SECONDS", "Metrics", "build_info"]
 
 # From a single short article to a batch of whole pages.
 _BATCH_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 # From "seconds after news breaks" to an archive.
-_AGE_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 7200, 86400)
+AGE_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 7200, 86400)
 _BATCH_RECORDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
+# Finest where thresholds lie and where most articles are.
+_CONFIDENCE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1)
+
+_AGENT = "`classify`, `alerts`, `feedback`"
+_LANG = "a language of the bundle, else `other`"
+_TOPIC = "a Kafka topic"
+
+
+def build_info(catalogue: Catalogue) -> None:
+    """Enter which Ajil this is, so that dashboards can mark a deploy."""
+    info = catalogue.gauge("build_info", "1 for the Ajil that runs here.", version="of the package")
+    info.labels(version("ajil")).set(1)
 
 
 class Metrics:
-    """One registry for each worker process, so that tests can have their own."""
+    """`languages` are those of the bundle; `drift` has windows for those that know what is usual."""
 
-    def __init__(self, languages: Iterable[str] = ()) -> None:
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
-        GCCollector(registry=self.registry)
+    def __init__(
+        self,
+        languages: Iterable[str] = (),
+        drift: DriftWatch | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._clock = clock
         self._languages = frozenset(languages)
+        self._drift = drift or DriftWatch({})
+        self.catalogue = Catalogue()
+        self._count_records(self.catalogue)
+        self._count_articles(self.catalogue)
+        self._count_alerts(self.catalogue)
+        self._count_kafka(self.catalogue)
+        self._drift.register(self.catalogue)
+        build_info(self.catalogue)
+        self.registry = self.catalogue.registry
 
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(f"ajil_{name}", text, labels, registry=self.registry)
+    def _count_records(self, catalogue: Catalogue) -> None:
+        self.consumed = catalogue.counter(
+            "records_consumed", "Records handed to an agent, repeats included.", agent=_AGENT
+        )
+        self.in_flight = catalogue.gauge(
+            "records_in_flight", "Records handed to an agent whose outputs Kafka has not acknowledged.", agent=_AGENT
+        )
+        self.returned = catalogue.counter(
+            "records_returned", "Records of aborted transactions; they are consumed again.", agent=_AGENT
+        )
+        self.lost = catalogue.counter(
+            "records_lost",
+            "Records that Kafka deleted (retention) before they were read; the log has their offsets.",
+            topic=_TOPIC,
+        )
+        self.stage = catalogue.histogram(
+            "stage_duration_seconds",
+            "Time of one stage for one batch.",
+            _BATCH_SECONDS,
+            agent=_AGENT,
+            stage="`classify` (the alerts agent: `place`), then `deliver` and `commit`, or `transaction` for both",
+        )
+        self.batch = catalogue.histogram(
+            "batch_duration_seconds",
+            "From poll to commit. Its sum grows by the share of time in which the agent is busy.",
+            _BATCH_SECONDS,
+            agent=_AGENT,
+        )
+        self.batch_records = catalogue.histogram(
+            "batch_size_records", "Records in a batch.", _BATCH_RECORDS, agent=_AGENT
+        )
 
-        def gauge(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(f"ajil_{name}", text, labels, registry=self.registry)
-
-        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-            return Histogram(f"ajil_{name}", text, labels, buckets=buckets, registry=self.registry)
-
-        self.consumed = counter("records_consumed", "Records handed to an agent.", "agent")
-        self.in_flight = gauge(
-            "records_in_flight",
-            "Records handed to an agent whose outputs Kafka has not acknowledged.",
-            "agent",
+    def _count_articles(self, catalogue: Catalogue) -> None:
+        self.enriched = catalogue.counter(
+            "articles_enriched",
+            "Enriched articles that Kafka acknowledged.",
+            lang=_LANG,
+            topic="a label of the bundle, `none` where the model abstained",
         )
-        self.returned = counter(
-            "records_returned", "Records of aborted transactions; they are consumed again.", "agent"
+        self.abstained = catalogue.counter(
+            "topics_abstained",
+            "Enriched articles without a topic.",
+            lang=_LANG,
+            reason="`low_confidence`, `too_short`, `language_unsupported`",
         )
-        self.lost = counter("records_lost", "Records that Kafka deleted before they were read.", "topic")
-        self.enriched = counter("articles_enriched", "Enriched articles acknowledged by Kafka.", "lang", "topic")
-        self.abstained = counter("topics_abstained", "Enriched articles without a topic.", "lang", "reason")
-        self.rejected = counter("records_rejected", "Rejected records acknowledged by Kafka.", "reason")
-        self.breaking = counter("articles_breaking", "Articles flagged as breaking, for each reason.", "reason")
-        self.alerts = counter("alerts", "Alerts acknowledged by Kafka.", "kind")
-        self.held_back = counter(
-            "alerts_held_back",
-            "Alerts and updates that storm control has kept back, by the limit in their way.",
-            "limit",
+        self.rejected = catalogue.counter(
+            "records_rejected",
+            "Rejected records that Kafka acknowledged.",
+            reason="one of the [rejection reasons](architecture.md#rejection-reasons)",
         )
-        self.stories = gauge("stories_open", "Stories in memory.")
-        self.feedback = counter("feedback", "Feedback records read, by what became of them.", "result")
-        self.stage = histogram(
-            "stage_duration_seconds", "Time of one stage for one batch.", _BATCH_SECONDS, "agent", "stage"
+        self.breaking = catalogue.counter(
+            "articles_breaking",
+            "Articles flagged as breaking; one with two reasons counts under both.",
+            reason="`marker`, `urgency`, `alert_style`",
         )
-        self.batch = histogram("batch_duration_seconds", "From poll to commit.", _BATCH_SECONDS, "agent")
-        self.batch_records = histogram("batch_size_records", "Records in a batch.", _BATCH_RECORDS, "agent")
-        self.age = histogram(
+        self.age = catalogue.batch_histogram(
             "article_age_seconds",
-            "Age of an article when its enriched record was acknowledged, since it was published or ingested.",
-            _AGE_SECONDS,
-            "since",
+            "Age of an article when Kafka acknowledged its enriched record.",
+            AGE_SECONDS,
+            since="`published` (where it says when), `ingested` by Kafka",
         )
-        self.lag = gauge("consumer_lag_records", "Records not committed yet.", "topic", "partition")
-        self.lag_seconds = gauge(
+        self.confidence = catalogue.batch_histogram(
+            "topic_confidence_ratio",
+            "Confidence of the best label, of articles that the model could read, abstentions included.",
+            _CONFIDENCE,
+            lang=_LANG,
+        )
+        self.words = catalogue.counter("words", "Words of the articles that a model read.", lang=_LANG)
+        self.unknown_words = catalogue.counter(
+            "words_unknown", "Of these, words that are not in the model's vocabulary.", lang=_LANG
+        )
+        self.model_info = catalogue.gauge(
+            "model_info", "1 for each model served.", name="its language", version="as in the enriched records"
+        )
+
+    def _count_alerts(self, catalogue: Catalogue) -> None:
+        self.alerts = catalogue.counter(
+            "alerts",
+            "Alerts that Kafka acknowledged.",
+            kind="`opened`, `confirmed`, `updated`, `retracted`, `summary`",
+        )
+        self.alert_age = catalogue.histogram(
+            "alert_age_seconds",
+            "Age of the article that opened, confirmed or updated an alert when Kafka acknowledged the alert.",
+            AGE_SECONDS,
+            since="`published` (where it says when), `ingested` by Kafka",
+        )
+        self.held_back = catalogue.counter(
+            "alerts_held_back",
+            "Alerts and updates that storm control kept back, by the limit in their way.",
+            limit="`source`, `new_sources`, `all`",
+        )
+        self.stories = catalogue.gauge("stories_open", "Stories in memory.")
+        self.feedback = catalogue.counter("feedback", "Feedback read.", result="`withdrawn`, `noted`, `invalid`")
+
+    def _count_kafka(self, catalogue: Catalogue) -> None:
+        self.ready = catalogue.gauge(
+            "agent_ready",
+            "1 while the agent's group has told it which partitions it has and it is not stopping.",
+            agent=_AGENT,
+        )
+        self.lag = catalogue.gauge(
+            "consumer_lag_records",
+            "Records that are not committed yet, on the partitions that this worker has.",
+            agent=_AGENT,
+            topic=_TOPIC,
+            partition="its number",
+        )
+        self.lag_seconds = catalogue.gauge(
             "consumer_lag_seconds",
-            "Age of the oldest record in hand, or of the newest committed one, while records wait, else 0.",
-            "topic",
-            "partition",
+            "Age of the oldest record in hand, else of the newest committed one, while records wait; else 0.",
+            agent=_AGENT,
+            topic=_TOPIC,
+            partition="its number",
         )
-        self.rebalances = counter("rebalances", "Changes of this member's assignment.", "agent", "event")
-        self.commits = counter("commits", "Offset commits.", "agent", "result")
-        self.last_commit = gauge("last_commit_timestamp_seconds", "Time of the last commit.", "agent")
-        self.client_errors = counter("kafka_client_errors", "Errors that Kafka clients reported.", "agent", "code")
-        self.model_info = gauge("model_info", "The models served.", "name", "version")
+        self.producer_queue = catalogue.gauge(
+            "producer_queue_records",
+            "Outputs in the producer's queue or on their way, whose delivery Kafka has not reported.",
+            agent=_AGENT,
+        )
+        self.rebalances = catalogue.counter(
+            "rebalances", "Changes of this worker's assignment.", agent=_AGENT, event="`assigned`, `revoked`, `lost`"
+        )
+        self.commits = catalogue.counter("commits", "Offset commits.", agent=_AGENT, result="`done`, `failed`")
+        self.last_commit = catalogue.gauge(
+            "last_commit_timestamp_seconds", "Unix time of the last commit.", agent=_AGENT
+        )
+        self.client_errors = catalogue.counter(
+            "kafka_client_errors", "Errors that librdkafka reported.", agent=_AGENT, code="its name for the error"
+        )
 
     def language(self, lang: str) -> str:
         """The label value for a language."""
         return lang if lang in self._languages else "other"
 
-    def classified(self, results: Iterable[EnrichedArticle | Rejection]) -> None:
-        """Count a batch whose outputs Kafka has acknowledged just now."""
-        now = datetime.now(UTC)
-        for result in results:
+    def be_ready(self, agent: str, ready: Callable[[], bool]) -> None:
+        """Ask `ready` whenever Prometheus asks."""
+        self.ready.labels(agent).set_function(ready)
+
+    def classified(self, results: Sequence[EnrichedArticle | Rejection], words: Sequence[tuple[int, int]]) -> None:
+        """Count a batch whose outputs Kafka has acknowledged just now.
+
+        `words` has for each result the words that its model read, and how many of them it does not know. A series is
+        looked up once for the batch, not once an article: that costs as much as the rest.
+        """
+        now = self._clock()
+        rejected: Counter[str] = Counter()
+        breaking: Counter[str] = Counter()
+        enriched: Counter[tuple[str, str]] = Counter()
+        abstained: Counter[tuple[str, str]] = Counter()
+        read: dict[str, list[Seen]] = {}
+        ingested, published = [], []
+        for result, (count, unknown) in zip(results, words, strict=True):
             if isinstance(result, Rejection):
-                self.rejected.labels(result.reason.value).inc()
+                rejected[result.reason.value] += 1
                 continue
             lang = self.language(result.lang)
-            self.enriched.labels(lang, result.topic.label or "none").inc()
-            if result.topic.reason:
-                self.abstained.labels(lang, result.topic.reason).inc()
+            topic = result.topic
+            enriched[lang, topic.label or "none"] += 1
+            if topic.reason:
+                abstained[lang, topic.reason] += 1
             if result.breaking.flag:
-                for reason in result.breaking.reasons:
-                    self.breaking.labels(reason).inc()
-            self.age.labels("ingested").observe(max(0.0, (now - result.ingested_at).total_seconds()))
+                breaking.update(result.breaking.reasons)
+            ingested.append(max(0.0, (now - result.ingested_at).total_seconds()))
             if result.published_at is not None:
-                self.age.labels("published").observe(max(0.0, (now - result.published_at).total_seconds()))
+                published.append(max(0.0, (now - result.published_at).total_seconds()))
+            if topic.reason in (None, "low_confidence"):
+                read.setdefault(lang, []).append((topic.alternatives[0].label, topic.confidence, count, unknown))
+        for counts, counter in ((enriched, self.enriched), (abstained, self.abstained)):
+            for labels, number in counts.items():
+                counter.labels(*labels).inc(number)
+        for reason, number in rejected.items():
+            self.rejected.labels(reason).inc(number)
+        for reason, number in breaking.items():
+            self.breaking.labels(reason).inc(number)
+        self.age.observe(ingested, "ingested")
+        self.age.observe(published, "published")
+        for lang, seen in read.items():
+            self.confidence.observe([confidence for _, confidence, _, _ in seen], lang)
+            self.words.labels(lang).inc(sum(count for _, _, count, _ in seen))
+            self.unknown_words.labels(lang).inc(sum(unknown for _, _, _, unknown in seen))
+            self._drift.add(lang, seen)
 
     def alerted(self, alerts: Iterable[Alert], held_back: Iterable[str], stories: int) -> None:
-        """Count alerts that Kafka has acknowledged, and those that were kept back."""
+        """Count alerts that Kafka has acknowledged just now, and those that were kept back."""
+        now = self._clock()
         for alert in alerts:
             self.alerts.labels(alert.kind).inc()
+            if alert.kind in {"opened", "confirmed", "updated"}:  # the others are no answer to an article
+                for since, time in (("ingested", alert.ingested_at), ("published", alert.published_at)):
+                    if time is not None:
+                        self.alert_age.labels(since).observe(max(0.0, (now - time).total_seconds()))
         for limit in held_back:
             self.held_back.labels(limit).inc()
         self.stories.set(stories)

@@ -69,10 +69,16 @@ def serve(settings: Settings, model: Classifier | None, agents: tuple[str, ...])
     import structlog
 
     from stream.app import build_app
+    from stream.drift import DriftWatch, windows
     from stream.metrics import Metrics
 
     log = structlog.get_logger("stream.worker")
-    metrics = Metrics(model.languages if model else ())
+    usual = windows(model.usual() if model else {})
+    for lang in sorted(set(model.languages if model else ()) - set(usual)):
+        log.warning(
+            "the bundle does not say what is usual; drift is not measured. `ajil train` makes one that does", model=lang
+        )
+    metrics = Metrics(model.languages if model else (), DriftWatch(usual))
     for name, version in (model.info() if model else {}).items():
         metrics.model_info.labels(name, version).set(1)
         log.info("model loaded", model=name, version=version)

@@ -14,6 +14,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from stream.records import EnrichedArticle, read
+from tests.exposition import lint
 from tests.kafka_client import Record, Topics, consume_all, create_topic, produce
 from tests.worker_process import WorkerProcess, environment, wait_for
 
@@ -62,7 +63,12 @@ def test_articles_flow_and_the_books_balance(kafka: KafkaServer, topics: Topics,
         assert worker.metric("ajil_articles_enriched_total") == 300
         assert worker.metric("ajil_records_rejected_total", reason="invalid_json") == 1
         assert worker.metric("ajil_model_info") == 3
-        wait_for("lag 0", lambda: worker.metric("ajil_consumer_lag_records", topic=topics.raw) == 0)
+        assert worker.metric("ajil_agent_ready") == 3
+        assert worker.metric("ajil_article_age_seconds_count", since="ingested") == 300
+        assert worker.metric("ajil_topic_confidence_ratio_count", lang="en") == 300
+        assert worker.metric("ajil_drift_psi", lang="en", feature="topic") > 1  # one topic alone
+        lint(worker.get("/metrics")[1])
+        wait_for("lag 0", lambda: worker.metric("ajil_consumer_lag_records", agent="classify") == 0)
         assert worker.get("/health/live")[0] == 200
         assert worker.stop() == 0
     # What was committed is not read again.
