@@ -13,7 +13,9 @@ from faust.app.base import BootStrategy
 from mode.supervisors import CrashingSupervisor
 
 from stream.alerts import AlertStage
-from stream.classify import ClassifyStage, Model
+from stream.answers import Answers
+from stream.classify import Classified, ClassifyStage, Model
+from stream.corrections import Corrections
 from stream.errors import Rejection
 from stream.feedback import FeedbackStage
 from stream.health import HealthServer
@@ -50,7 +52,7 @@ class _Boot(BootStrategy):
     enable_web = False
 
     def server(self) -> Iterable[Service]:
-        return [self.app.health, *super().server(), *self.app.sources]
+        return [self.app.health, *super().server(), *self.app.beside, *self.app.sources]
 
 
 class App(faust.App):
@@ -60,6 +62,8 @@ class App(faust.App):
     logger = logging.getLogger("mode.app")
     sources: Sequence[Source]
     health: HealthServer
+    beside: Sequence[Service] = ()
+    """Services that no article waits for."""
 
     def _create_directories(self) -> None:
         """Faust would make folders for tables where the worker was started, on what may be a read-only disk."""
@@ -99,6 +103,8 @@ def _wire_classify(app: App, settings: Settings, model: Model | None, metrics: M
         stop=stop,
     )
     stage = ClassifyStage(model, settings)
+    answers = Answers()
+    app.beside = [Corrections(settings, answers, metrics)]
 
     @app.agent(source.channel, name="classify")
     async def classify(batches: AsyncIterator[RecordBatch]) -> None:
@@ -107,9 +113,14 @@ def _wire_classify(app: App, settings: Settings, model: Model | None, metrics: M
                 # Scoring and HTML extraction would hold up the event loop, and with it the health checks.
                 classified = await asyncio.to_thread(stage, batch.records)
             _log(batch.records, classified.results)
-            batch.publish(classified.outputs, partial(metrics.classified, classified.results, classified.words))
+            batch.publish(classified.outputs, partial(_classified, metrics, answers, classified))
 
     return source
+
+
+def _classified(metrics: Metrics, answers: Answers, classified: Classified) -> None:
+    metrics.classified(classified.results, classified.words)
+    answers.remember(classified.results)
 
 
 def _log(records: Sequence[Record], results: Sequence[EnrichedArticle | Rejection]) -> None:
@@ -180,6 +191,6 @@ def _wire_feedback(app: App, settings: Settings, _: Any, metrics: Metrics, stop:
     async def feedback(batches: AsyncIterator[RecordBatch]) -> None:
         async for batch in batches:
             heard = stage(batch.records)
-            batch.publish(heard.outputs, partial(metrics.heard, heard.results))
+            batch.publish(heard.outputs, partial(metrics.heard, heard.results, heard.about))
 
     return source

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from stream.answers import TopicJudgement
 from stream.catalogue import Catalogue
 from stream.drift import DriftWatch
 from stream.errors import Rejection
@@ -18,6 +20,7 @@ from stream.errors import Rejection
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from stream.answers import Judgement
     from stream.drift import Seen
     from stream.records import Alert, EnrichedArticle
 
@@ -43,16 +46,16 @@ def build_info(catalogue: Catalogue) -> None:
 
 
 class Metrics:
-    """`languages` are those of the bundle; `drift` has windows for those that know what is usual."""
+    """`labels` are those of the bundle, by language; `drift` has windows for those that know what is usual."""
 
     def __init__(
         self,
-        languages: Iterable[str] = (),
+        labels: Mapping[str, Iterable[str]] = MappingProxyType({}),
         drift: DriftWatch | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._clock = clock
-        self._languages = frozenset(languages)
+        self._labels = {lang: frozenset(known) for lang, known in labels.items()}
         self._drift = drift or DriftWatch({})
         self.catalogue = Catalogue()
         self._count_records(self.catalogue)
@@ -158,6 +161,26 @@ class Metrics:
         self.stories = catalogue.gauge("stories_open", "Stories in memory.")
         self.feedback = catalogue.counter("feedback", "Feedback read.", result="`withdrawn`, `noted`, `invalid`")
 
+        self.judgements = catalogue.counter(
+            "feedback_judgements",
+            "Feedback that says what is right. What exceeds the two below is of articles that no worker remembers.",
+            about="`topic`, `breaking` (withdrawn alerts included)",
+        )
+        self.judged_topics = catalogue.counter(
+            "feedback_topics",
+            "Articles of this worker of which feedback has named the right topic.",
+            lang=_LANG,
+            topic="the right one, `other` where the bundle does not have it",
+            result="`right`, `wrong`, `abstained`",
+        )
+        self.judged_breaking = catalogue.counter(
+            "feedback_breaking",
+            "Articles of this worker of which feedback has said whether they are breaking, and alerts withdrawn here.",
+            lang=_LANG,
+            said="the flag they were given: `true`, `false`",
+            result="`right`, `wrong`",
+        )
+
     def _count_kafka(self, catalogue: Catalogue) -> None:
         self.ready = catalogue.gauge(
             "agent_ready",
@@ -196,7 +219,7 @@ class Metrics:
 
     def language(self, lang: str) -> str:
         """The label value for a language."""
-        return lang if lang in self._languages else "other"
+        return lang if lang in self._labels else "other"
 
     def be_ready(self, agent: str, ready: Callable[[], bool]) -> None:
         """Ask `ready` whenever Prometheus asks."""
@@ -251,6 +274,8 @@ class Metrics:
         now = self._clock()
         for alert in alerts:
             self.alerts.labels(alert.kind).inc()
+            if alert.kind == "retracted" and "withdrawn" in alert.reasons:
+                self.judged_breaking.labels(self.language(alert.lang or ""), "true", "wrong").inc()
             if alert.kind in {"opened", "confirmed", "updated"}:  # the others are no answer to an article
                 for since, time in (("ingested", alert.ingested_at), ("published", alert.published_at)):
                     if time is not None:
@@ -259,7 +284,19 @@ class Metrics:
             self.held_back.labels(limit).inc()
         self.stories.set(stories)
 
-    def heard(self, results: Mapping[str, int]) -> None:
+    def heard(self, results: Mapping[str, int], about: Mapping[str, int]) -> None:
         """Count feedback whose withdrawals Kafka has acknowledged."""
         for result, count in results.items():
             self.feedback.labels(result).inc(count)
+        for what, count in about.items():
+            self.judgements.labels(what).inc(count)
+
+    def judged(self, judgements: Iterable[Judgement]) -> None:
+        """Count what editors say of this worker's answers."""
+        for judgement in judgements:
+            lang = self.language(judgement.lang)
+            if isinstance(judgement, TopicJudgement):
+                topic = judgement.topic if judgement.topic in self._labels.get(lang, ()) else "other"
+                self.judged_topics.labels(lang, topic, judgement.result).inc()
+            else:
+                self.judged_breaking.labels(lang, str(judgement.said).lower(), judgement.result).inc()

@@ -20,14 +20,14 @@ LAYERS = [
     {"health", "demo", "show", "exposition"},
     {"gateway"},
     {"contract"},
-    {"source", "alerts", "classify", "feedback"},
+    {"source", "alerts", "classify", "corrections", "feedback"},
     {"transport"},
     {"reader"},
     {"assignment", "publisher", "backlog", "clients"},
     {"gaps"},
     {"patience", "progress", "topics", "lag", "feed", "sender", "replay", "stories", "decode", "show"},
     {"kafka", "metrics", "pages", "embedded", "terminal", "logs", "caution"},
-    {"drift"},
+    {"answers", "drift"},
     {"records", "catalogue"},
     {"settings"},
     {"errors"},
@@ -36,8 +36,8 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # Whoever reads an article's language, topic or words, or what is usual; the app is given its model by the command.
 MAY_IMPORT_MODELS = {"classify", "drift", "stories", "commands", "gateway"}
 MAY_IMPORT_FAUST = {"stream.app", "stream.source", "stream.commands.worker"}
-# The health server is one of the app's services, and no more than that.
-MAY_IMPORT_MODE = MAY_IMPORT_FAUST | {"stream.health"}
+# These are services of the app, and no more than that.
+MAY_IMPORT_MODE = MAY_IMPORT_FAUST | {"stream.corrections", "stream.health"}
 # models/plots.py draws for `make eval`, which needs the development tools.
 DEVELOPMENT = {"matplotlib"}
 KAFKA_CLIENTS = {"confluent_kafka", "aiokafka"}

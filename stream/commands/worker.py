@@ -78,7 +78,7 @@ def serve(settings: Settings, model: Classifier | None, agents: tuple[str, ...])
         log.warning(
             "the bundle does not say what is usual; drift is not measured. `ajil train` makes one that does", model=lang
         )
-    metrics = Metrics(model.languages if model else (), DriftWatch(usual))
+    metrics = Metrics({lang: model.labels(lang) for lang in model.languages} if model else {}, DriftWatch(usual))
     for name, version in (model.info() if model else {}).items():
         metrics.model_info.labels(name, version).set(1)
         log.info("model loaded", model=name, version=version)

@@ -74,7 +74,7 @@ def value(metrics: Metrics | GatewayMetrics, name: str, **labels: str) -> float 
 
 
 def test_a_batch_is_counted_by_language_topic_and_reason() -> None:
-    metrics = Metrics(["en"], clock=lambda: NOW)
+    metrics = Metrics({"en": ["sport", "health"]}, clock=lambda: NOW)
     results = [
         article(),
         article(age=3),
@@ -102,7 +102,7 @@ def test_a_batch_is_counted_by_language_topic_and_reason() -> None:
 
 
 def test_drift_is_told_once_there_are_enough_articles() -> None:
-    metrics = Metrics(["en", "fr"], DriftWatch({"en": Window(USUAL, USUAL)}))
+    metrics = Metrics({"en": [], "fr": []}, DriftWatch({"en": Window(USUAL, USUAL)}))
     metrics.classified([article()] * (FEWEST - 1), [(100, 1)] * (FEWEST - 1))
     assert value(metrics, "ajil_drift_window_articles", lang="en") == FEWEST - 1
     assert value(metrics, "ajil_drift_psi", lang="en", feature="topic") is None
@@ -138,7 +138,7 @@ def test_readiness_is_asked_for_when_prometheus_asks() -> None:
 
 
 def test_names_and_help_are_as_prometheus_wants_them() -> None:
-    metrics, other = Metrics(["en"], DriftWatch({"en": Window(USUAL, USUAL)})), GatewayMetrics()
+    metrics, other = Metrics({"en": ["sport", "health"]}, DriftWatch({"en": Window(USUAL, USUAL)})), GatewayMetrics()
     SubscriptionMetrics(other.catalogue)
     metrics.classified([article()] * FEWEST, [(100, 1)] * FEWEST)
 
