@@ -12,8 +12,8 @@ from importlib.metadata import version
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from stream.agents import AgentMetrics
 from stream.answers import TopicJudgement
-from stream.catalogue import Catalogue
 from stream.drift import DriftWatch
 from stream.errors import Rejection
 
@@ -21,22 +21,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from stream.answers import Judgement
+    from stream.catalogue import Catalogue
     from stream.drift import Seen
     from stream.records import Alert, EnrichedArticle
 
 __all__ = ["AGE_SECONDS", "Metrics", "build_info"]
 
-# From a single short article to a batch of whole pages.
-_BATCH_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 # From "seconds after news breaks" to an archive.
 AGE_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 7200, 86400)
-_BATCH_RECORDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 # Finest where thresholds lie and where most articles are.
 _CONFIDENCE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1)
 
-_AGENT = "`classify`, `alerts`, `feedback`"
 _LANG = "a language of the bundle, else `other`"
-_TOPIC = "a Kafka topic"
 
 
 def build_info(catalogue: Catalogue) -> None:
@@ -45,7 +41,7 @@ def build_info(catalogue: Catalogue) -> None:
     info.labels(version("ajil")).set(1)
 
 
-class Metrics:
+class Metrics(AgentMetrics):
     """`labels` are those of the bundle, by language; `drift` has windows for those that know what is usual."""
 
     def __init__(
@@ -57,46 +53,11 @@ class Metrics:
         self._clock = clock
         self._labels = {lang: frozenset(known) for lang, known in labels.items()}
         self._drift = drift or DriftWatch({})
-        self.catalogue = Catalogue()
-        self._count_records(self.catalogue)
+        super().__init__()
         self._count_articles(self.catalogue)
         self._count_alerts(self.catalogue)
-        self._count_kafka(self.catalogue)
         self._drift.register(self.catalogue)
         build_info(self.catalogue)
-        self.registry = self.catalogue.registry
-
-    def _count_records(self, catalogue: Catalogue) -> None:
-        self.consumed = catalogue.counter(
-            "records_consumed", "Records handed to an agent, repeats included.", agent=_AGENT
-        )
-        self.in_flight = catalogue.gauge(
-            "records_in_flight", "Records handed to an agent whose outputs Kafka has not acknowledged.", agent=_AGENT
-        )
-        self.returned = catalogue.counter(
-            "records_returned", "Records of aborted transactions; they are consumed again.", agent=_AGENT
-        )
-        self.lost = catalogue.counter(
-            "records_lost",
-            "Records that Kafka deleted (retention) before they were read; the log has their offsets.",
-            topic=_TOPIC,
-        )
-        self.stage = catalogue.histogram(
-            "stage_duration_seconds",
-            "Time of one stage for one batch.",
-            _BATCH_SECONDS,
-            agent=_AGENT,
-            stage="`classify` (the alerts agent: `place`), then `deliver` and `commit`, or `transaction` for both",
-        )
-        self.batch = catalogue.histogram(
-            "batch_duration_seconds",
-            "From poll to commit. Its sum grows by the share of time in which the agent is busy.",
-            _BATCH_SECONDS,
-            agent=_AGENT,
-        )
-        self.batch_records = catalogue.histogram(
-            "batch_size_records", "Records in a batch.", _BATCH_RECORDS, agent=_AGENT
-        )
 
     def _count_articles(self, catalogue: Catalogue) -> None:
         self.enriched = catalogue.counter(
@@ -181,49 +142,9 @@ class Metrics:
             result="`right`, `wrong`",
         )
 
-    def _count_kafka(self, catalogue: Catalogue) -> None:
-        self.ready = catalogue.gauge(
-            "agent_ready",
-            "1 while the agent's group has told it which partitions it has and it is not stopping.",
-            agent=_AGENT,
-        )
-        self.lag = catalogue.gauge(
-            "consumer_lag_records",
-            "Records that are not committed yet, on the partitions that this worker has.",
-            agent=_AGENT,
-            topic=_TOPIC,
-            partition="its number",
-        )
-        self.lag_seconds = catalogue.gauge(
-            "consumer_lag_seconds",
-            "Age of the oldest record in hand, else of the newest committed one, while records wait; else 0.",
-            agent=_AGENT,
-            topic=_TOPIC,
-            partition="its number",
-        )
-        self.producer_queue = catalogue.gauge(
-            "producer_queue_records",
-            "Outputs in the producer's queue or on their way, whose delivery Kafka has not reported.",
-            agent=_AGENT,
-        )
-        self.rebalances = catalogue.counter(
-            "rebalances", "Changes of this worker's assignment.", agent=_AGENT, event="`assigned`, `revoked`, `lost`"
-        )
-        self.commits = catalogue.counter("commits", "Offset commits.", agent=_AGENT, result="`done`, `failed`")
-        self.last_commit = catalogue.gauge(
-            "last_commit_timestamp_seconds", "Unix time of the last commit.", agent=_AGENT
-        )
-        self.client_errors = catalogue.counter(
-            "kafka_client_errors", "Errors that librdkafka reported.", agent=_AGENT, code="its name for the error"
-        )
-
     def language(self, lang: str) -> str:
         """The label value for a language."""
         return lang if lang in self._labels else "other"
-
-    def be_ready(self, agent: str, ready: Callable[[], bool]) -> None:
-        """Ask `ready` whenever Prometheus asks."""
-        self.ready.labels(agent).set_function(ready)
 
     def classified(self, results: Sequence[EnrichedArticle | Rejection], words: Sequence[tuple[int, int]]) -> None:
         """Count a batch whose outputs Kafka has acknowledged just now.
@@ -252,7 +173,7 @@ class Metrics:
             ingested.append(max(0.0, (now - result.ingested_at).total_seconds()))
             if result.published_at is not None:
                 published.append(max(0.0, (now - result.published_at).total_seconds()))
-            if topic.reason in (None, "low_confidence"):
+            if count and topic.reason != "too_short":
                 read.setdefault(lang, []).append((topic.alternatives[0].label, topic.confidence, count, unknown))
         for counts, counter in ((enriched, self.enriched), (abstained, self.abstained)):
             for labels, number in counts.items():

@@ -27,7 +27,7 @@ LAYERS = [
     {"gaps"},
     {"patience", "progress", "topics", "lag", "feed", "sender", "replay", "stories", "decode", "show"},
     {"kafka", "metrics", "pages", "embedded", "terminal", "logs", "caution"},
-    {"answers", "drift"},
+    {"agents", "answers", "drift"},
     {"records", "catalogue"},
     {"settings"},
     {"errors"},
