@@ -65,9 +65,11 @@ class Corrections(Service):
             except _Stopped:
                 return
             except Exception as error:
-                pause = FIRST_PAUSE if self._following else min(2 * pause, LONGEST_PAUSE)
+                if self._following:
+                    pause = FIRST_PAUSE
                 log.warning("cannot hear feedback; accuracy is not measured", error=str(error), pause=pause)
                 self._stop.wait(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
 
     def _follow(self) -> None:
         topic = self._settings.topic_feedback

@@ -10,12 +10,13 @@ from collections import Counter
 from datetime import UTC, datetime
 from importlib.metadata import version
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from stream.agents import AgentMetrics
 from stream.answers import TopicJudgement
 from stream.drift import DriftWatch
 from stream.errors import Rejection
+from stream.records import AlertKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -58,6 +59,7 @@ class Metrics(AgentMetrics):
         self._count_alerts(self.catalogue)
         self._drift.register(self.catalogue)
         build_info(self.catalogue)
+        self._begin_at_zero()
 
     def _count_articles(self, catalogue: Catalogue) -> None:
         self.enriched = catalogue.counter(
@@ -141,6 +143,20 @@ class Metrics(AgentMetrics):
             said="the flag they were given: `true`, `false`",
             result="`right`, `wrong`",
         )
+
+    def _begin_at_zero(self) -> None:
+        """Where single events count: what begins with its first event hides that one from Prometheus' increase()."""
+        for about in ("topic", "breaking"):
+            self.judgements.labels(about)
+        for kind in get_args(AlertKind):
+            self.alerts.labels(kind)
+        for lang, known in (*self._labels.items(), ("other", frozenset[str]())):
+            for topic in (*sorted(known), "other"):
+                for result in ("right", "wrong", "abstained"):
+                    self.judged_topics.labels(lang, topic, result)
+            for said in ("true", "false"):
+                for result in ("right", "wrong"):
+                    self.judged_breaking.labels(lang, said, result)
 
     def language(self, lang: str) -> str:
         """The label value for a language."""
