@@ -250,9 +250,10 @@ INLINE size_t count(const Model *model, const Scratch *scratch, size_t features,
     return features + 1;
 }
 
+/* The features; `unknown` is the number of words that are no term. */
 INLINE size_t find_terms(const Model *model, const Scratch *scratch, size_t words, const uint32_t *marks,
-                         size_t mark_length) {
-    size_t mark_count = 0, features = 0, pairs = 0, size = 8;
+                         size_t mark_length, size_t *unknown) {
+    size_t mark_count = 0, features = 0, pairs = 0, known = 0, size = 8;
     for (size_t i = 0; i < mark_length; i++) mark_count += marks[i] == '\n';
     while (size < 2 * (2 * words + mark_count)) size *= 2;
     memset(scratch->seen, 0, size * sizeof(uint32_t));
@@ -271,7 +272,7 @@ INLINE size_t find_terms(const Model *model, const Scratch *scratch, size_t word
         }
         if (word->number == NONE) continue;
         uint32_t row = model->words[word->number];
-        if (row < model->terms) features = count(model, scratch, features, mask, row, (uint32_t)i, SINGLE);
+        if (row < model->terms) features = count(model, scratch, features, mask, row, (uint32_t)i, SINGLE), known++;
         if (i == 0 || word[-1].number == NONE) continue;
         uint64_t hash = mix((uint64_t)word[-1].number << 32 | word->number);
         FETCH(&model->pair_slots[hash & model->pair_mask]);
@@ -290,6 +291,7 @@ INLINE size_t find_terms(const Model *model, const Scratch *scratch, size_t word
         }
         if (pair->row != NONE) features = count(model, scratch, features, mask, pair->row, pair->token, PAIR);
     }
+    *unknown = words - known;
     size_t start = 0;
     for (size_t i = 0; i < mark_length; i++) {
         if (marks[i] != '\n') continue;
@@ -302,16 +304,6 @@ INLINE size_t find_terms(const Model *model, const Scratch *scratch, size_t word
         start = i + 1;
     }
     return features;
-}
-
-/* Words that are no term of the model: what `find_terms` has looked up. */
-INLINE size_t unknown_words(const Model *model, const Scratch *scratch, size_t words) {
-    size_t unknown = 0;
-    for (size_t i = 0; i < words; i++) {
-        uint32_t number = scratch->words[i].number;
-        unknown += number == NONE || model->words[number] >= model->terms;
-    }
-    return unknown;
 }
 
 /* The sums of the weights, into `sums`; returns that of the squared values. */
@@ -537,12 +529,12 @@ static PyObject *score(Model *model, PyObject *args) {
         size_t words = words_of(model, &scratch, text);
         uint32_t *mark = scratch.letters + length;
         for (size_t j = 0; j < marked.length; j++) mark[j] = read_at(marked.data, marked.kind, j);
-        size_t features = find_terms(model, &scratch, words, mark, marked.length);
+        size_t unknown, features = find_terms(model, &scratch, words, mark, marked.length, &unknown);
         double norm = decide(model, &scratch, features, decision);
         found[i] = explain(model, &scratch, features, decision, norm, (size_t)most, shown + i * (size_t)most);
         counts[0] = (int64_t)words;
         counts[1] = (int64_t)features;
-        counts[2] = (int64_t)unknown_words(model, &scratch, words);
+        counts[2] = (int64_t)unknown;
         decision += model->classes, counts += 3;
     }
     Py_END_ALLOW_THREADS
