@@ -73,11 +73,10 @@ def serve(settings: Settings, model: Classifier | None, agents: tuple[str, ...])
     from stream.metrics import Metrics
 
     log = structlog.get_logger("stream.worker")
-    usual = windows(model.usual() if model else {})
-    for lang in sorted(set(model.languages if model else ()) - set(usual)):
-        log.warning(
-            "the bundle does not say what is usual; drift is not measured. `ajil train` makes one that does", model=lang
-        )
+    known = model.usual() if model else {}
+    usual = windows(known)
+    if unknown := sorted(known.keys() - usual.keys()):
+        log.warning("the bundle does not say what is usual: drift is not measured; train it again", models=unknown)
     metrics = Metrics({lang: model.labels(lang) for lang in model.languages} if model else {}, DriftWatch(usual))
     for name, version in (model.info() if model else {}).items():
         metrics.model_info.labels(name, version).set(1)

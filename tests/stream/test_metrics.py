@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from prometheus_client import generate_latest
 
 from models.drift import FEWEST, Window
-from models.usual import Bins, Shape
-from stream.drift import DriftWatch
+from models.usual import Bins, Shape, Usual
+from stream.drift import DriftWatch, windows
 from stream.errors import Reason, Rejection
 from stream.exposition import gateway, worker
 from stream.gateway.metrics import GatewayMetrics
@@ -114,6 +114,12 @@ def test_drift_is_told_once_there_are_enough_articles() -> None:
     assert value(metrics, "ajil_drift_topic_ratio", lang="en", topic="sport", of="window") == 1
     assert value(metrics, "ajil_drift_topic_ratio", lang="en", topic="health", of="reference") == 0.5
     assert value(metrics, "ajil_drift_window_articles", lang="fr") is None
+
+
+def test_a_model_that_does_not_say_what_is_usual_has_no_window() -> None:
+    found = windows({"en": Usual(full=USUAL, short=USUAL), "fr": Usual(), "ar": Usual(full=USUAL)})
+
+    assert list(found) == ["en"]
 
 
 def test_the_age_of_an_alert_is_that_of_the_article_that_made_it() -> None:
