@@ -109,6 +109,8 @@ def _fit(alerts: Sequence[str], lines: Sequence[str], outlets: NDArray[Any]) -> 
     X = tfidf.fit_transform([*alerts, *lines])
     y = np.arange(X.shape[0]) < len(alerts)
     linear = LogisticRegression(C=5.0, max_iter=2000).fit(X, y, sample_weight=weight)
+    # Rounded, so that a processor which adds up in another order still gives the same bytes.
     linear.coef_ = linear.coef_.astype(np.float16).astype(np.float64)
+    linear.intercept_ = linear.intercept_.astype(np.float32).astype(np.float64)
     tfidf.vocabulary_ = {term: int(index) for term, index in tfidf.vocabulary_.items()}
     return Pipeline([("tfidf", tfidf), ("linear", linear)])

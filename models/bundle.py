@@ -2,9 +2,8 @@
 
 ::
 
-    manifest.json     format, library versions; for each language labels, codes, temperatures, thresholds,
-    version;
-                      for each part its size and sha256
+    manifest.json     format, library versions; for each language labels, codes, temperatures, thresholds, version, and
+                      what is usual (models/usual.py); for each part its size and sha256
     ar.model          one linear model a language (models/arrays.py), `ar-alert.model` its alert style
     ar.joblib         the scikit-learn pipeline that ar.model was made from, the reference; serving never loads it
 
@@ -30,6 +29,7 @@ import msgspec
 
 from models.arrays import Arrays, ArraysError, unpack
 from models.sections import map_file
+from models.usual import Usual
 
 __all__ = [
     "FORMAT",
@@ -92,7 +92,7 @@ class Language(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     codes: dict[str, str]
     full: Calibration
     short: Calibration
-    reference: dict[str, Any]
+    reference: Usual
     left_out: dict[str, dict[str, dict[str, float]]]
     alert: Alert | None = None
 

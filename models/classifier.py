@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from models.usual import Usual
+
 __all__ = ["Alternative", "Article", "Classifier", "Term", "Verdict"]
 
 SHORT = 40
@@ -57,7 +59,7 @@ class Alternative(NamedTuple):
 class Verdict(NamedTuple):
     """`title` and `body` are the article without its furniture. `label` and `code` are None when the model abstains;
     `reason` then says why (low_confidence, language_unsupported, too_short), and the alternatives are there all the
-    same where there are any."""
+    same where there are any. Of the article's `words` the model does not know `unknown`; both are 0 without a model."""
 
     title: str | None
     body: str
@@ -72,6 +74,8 @@ class Verdict(NamedTuple):
     breaking: Breaking
     model: str
     version: str
+    words: int = 0
+    unknown: int = 0
 
 
 class Classifier:
@@ -111,6 +115,10 @@ class Classifier:
         reader = own or next(iter(self._models.values()))  # all read characters alike
         return reader.topics.key_terms(title, body, known=own is not None)
 
+    def usual(self) -> dict[str, Usual]:
+        """Language -> what its model read and said of outlets that it never saw."""
+        return {lang: known.reference for lang, known in self._languages.items()}
+
     def info(self) -> dict[str, str]:
         """Language -> version of its model."""
         return {lang: known.version for lang, known in self._languages.items()}
@@ -147,6 +155,7 @@ class Classifier:
             scores.decision.tolist(),
             scores.words.tolist(),
             scores.terms.tolist(),
+            scores.unknown.tolist(),
             scores.explanation,
             strict=True,
         )
@@ -215,6 +224,7 @@ def _verdict(
     decision: list[float],
     count: int,
     terms: int,
+    unknown: int,
     explanation: list[Term],
 ) -> Verdict:
     calibration = known.short if count < SHORT else known.full
@@ -241,4 +251,6 @@ def _verdict(
         breaking=breaking,
         model=lang,
         version=known.version,
+        words=count,
+        unknown=unknown,
     )

@@ -23,7 +23,7 @@ from models.langid import Reference as Langid
 from models.language import _of_latin_script, _utf8, language
 from models.reference import Reference
 from models.scorer import NATIVE, Scorer
-from models.text import words
+from models.text import stem, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,6 +42,7 @@ class Expected(NamedTuple):
 
     decision: NDArray[np.float64]
     terms: NDArray[np.integer]
+    unknown: list[int]
     explanation: dict[int, list[Term]]
     temperature: float
 
@@ -58,6 +59,7 @@ class Differences:
         self.texts += len(texts)
         self.decided += int((found.decision.argmax(axis=1) != expected.decision.argmax(axis=1)).sum())
         self.counted += int((found.terms != expected.terms).sum())
+        self.counted += int((found.unknown != expected.unknown).sum())
         self.counted += sum(count != len(words(text)) for count, text in zip(found.words, texts, strict=True))
         p = softmax(expected.decision, expected.temperature)
         difference = np.abs(softmax(found.decision, expected.temperature) - p) / p
@@ -91,7 +93,9 @@ def expect(reference: Reference, texts: Sequence[str], temperature: float) -> Ex
         best, second = np.argsort(-decision[row], kind="stable")[:2]
         weight = reference.weight[:, best] - reference.weight[:, second]
         explanation[row] = explain(texts[row], X[[row]], names, weight)
-    return Expected(decision, np.diff(X.indptr), explanation, temperature)
+    known = set(names)
+    unknown = [sum(stem(word) not in known for word in words(text)) for text in texts]
+    return Expected(decision, np.diff(X.indptr), unknown, explanation, temperature)
 
 
 def compare(arrays: Arrays, texts: Sequence[str], temperature: float) -> dict[str, Differences]:

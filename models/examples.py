@@ -83,12 +83,23 @@ def draw(group: NDArray[np.intp], most: int) -> NDArray[np.intp]:
 
 
 class Examples:
-    """Examples with their term counts: `full` and `short` are (n examples, n terms), of every term seen twice."""
+    """Examples with their term counts: `full` and `short` are (n examples, n terms), of every term seen twice.
+
+    `full_words` and `short_words` count the words of each, whether seen twice or not.
+    """
 
     def __init__(self, examples: Sequence[Example], *, stemming: bool = True) -> None:
-        counter = CountVectorizer(analyzer=terms if stemming else words_and_pairs, min_df=2, dtype=np.float32)
+        words: list[int] = []
+
+        def read(text: str) -> list[str]:
+            found = terms(text) if stemming else words_and_pairs(text)
+            words.append((len(found) + 1) // 2)  # n words have n - 1 pairs
+            return found
+
+        counter = CountVectorizer(analyzer=read, min_df=2, dtype=np.float32)
         self.full: csr_matrix = counter.fit_transform([example.full for example in examples])
         self.short: csr_matrix = counter.transform([example.short for example in examples])
+        self.full_words, self.short_words = np.array(words).reshape(2, -1)
         self.terms = counter.get_feature_names_out()
         self.labels = np.array([example.label or "" for example in examples], dtype=object)
         self.sources = np.array([example.source for example in examples], dtype=object)

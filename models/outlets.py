@@ -26,7 +26,7 @@ class LeftOut(NamedTuple):
     """Answers about rows of outlets left out; all arrays have one element a row, in the same order.
 
     `full` and `short` are scores (n rows, n labels); `truth` indexes `labels`; `weight` gives outlets equal mass;
-    `unknown` is the share of a row's words that the teaching outlets never wrote.
+    `full_unknown` and `short_unknown` are the shares of a row's words that the model taught by the others lacks.
     """
 
     labels: list[str]
@@ -35,7 +35,8 @@ class LeftOut(NamedTuple):
     full: NDArray[np.float32]
     short: NDArray[np.float32]
     weight: NDArray[np.float64]
-    unknown: NDArray[np.float64]
+    full_unknown: NDArray[np.float64]
+    short_unknown: NDArray[np.float64]
 
 
 def leave_one_out(examples: Examples, recipe: Recipe, on_step: Callable[[str], None] = lambda name: None) -> LeftOut:
@@ -48,16 +49,17 @@ def leave_one_out(examples: Examples, recipe: Recipe, on_step: Callable[[str], N
     truth: list[int] = []
     full: list[NDArray[np.float32]] = []
     short: list[NDArray[np.float32]] = []
-    unknown: list[NDArray[np.float64]] = []
+    full_unknown: list[NDArray[np.float64]] = []
+    short_unknown: list[NDArray[np.float64]] = []
     for name, asked in _folds(examples):
         rows = np.arange(len(examples.labels))
         model = learn(examples, rows[~asked], recipe)
         answerable = rows[asked & np.isin(examples.labels.astype(str), model.linear.classes_)]
         outlet += [name] * len(answerable)
         truth += [labels.index(label) for label in examples.labels[answerable]]
-        unknown.append(_unknown(examples, model, answerable))
         columns = [labels.index(label) for label in model.linear.classes_]
-        for view, is_short in ((full, False), (short, True)):
+        for view, unknown, is_short in ((full, full_unknown, False), (short, short_unknown, True)):
+            unknown.append(_unknown(examples, model, answerable, short=is_short))
             scores = np.full((len(answerable), len(labels)), _ABSENT, dtype=np.float32)
             scores[:, columns] = model.scores(examples, answerable, short=is_short)
             view.append(scores)
@@ -71,13 +73,16 @@ def leave_one_out(examples: Examples, recipe: Recipe, on_step: Callable[[str], N
         np.vstack(full),
         np.vstack(short),
         np.array([mass[name] for name in outlet]),
-        np.concatenate(unknown),
+        np.concatenate(full_unknown),
+        np.concatenate(short_unknown),
     )
 
 
-def _unknown(examples: Examples, model: Learned, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-    read = np.asarray(examples.full[rows][:, model.features.columns].sum(axis=1)).ravel()
-    return np.asarray(1 - read / np.maximum(np.asarray(examples.full[rows].sum(axis=1)).ravel(), 1))
+def _unknown(examples: Examples, model: Learned, rows: NDArray[np.intp], *, short: bool) -> NDArray[np.float64]:
+    counts, words = (examples.short, examples.short_words) if short else (examples.full, examples.full_words)
+    single = np.array([" " not in term for term in examples.terms[model.features.columns]])
+    known = np.asarray(counts[rows][:, model.features.columns[single]].sum(axis=1)).ravel()
+    return np.asarray(1 - known / np.maximum(words[rows], 1))
 
 
 def _folds(examples: Examples) -> list[tuple[str, NDArray[np.bool_]]]:

@@ -37,7 +37,8 @@ NATIVE = kernel is not None
 
 
 class Scores(NamedTuple):
-    """Of n texts: `decision` (n, classes), `words` (n) and `terms`, the distinct known ones (n).
+    """Of n texts: `decision` (n, classes), `words` (n), `terms`, the distinct known ones (n), and `unknown`, the words
+    that are no term by themselves (n).
 
     `explanation` has for each text the terms that moved the decision towards the best class (away from the second),
     at most five, strongest first, as the text writes them; it is empty when none was asked for.
@@ -46,6 +47,7 @@ class Scores(NamedTuple):
     decision: NDArray[np.float64]
     words: NDArray[np.int64]
     terms: NDArray[np.int64]
+    unknown: NDArray[np.int64]
     explanation: list[list[Term]]
 
 
@@ -83,9 +85,9 @@ class Scorer:
         """
         n = len(texts)
         decision = np.empty((n, self.arrays.classes))
-        counts = np.empty((n, 2), dtype=np.int64)
+        counts = np.empty((n, 3), dtype=np.int64)
         explanation = self._model.score(tuple(texts), _joined(marks, n), decision, counts, MOST if explain else 0, Term)
-        return Scores(decision, counts[:, 0], counts[:, 1], explanation)
+        return Scores(decision, counts[:, 0], counts[:, 1], counts[:, 2], explanation)
 
     def key_terms(self, title: str | None, body: str, *, known: bool = True) -> bytes:
         """The terms of an article that say most, as `models.keyterms` defines them: JSON, an array for each.

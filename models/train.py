@@ -7,7 +7,7 @@ What counts is an outlet the model never saw. So no outlet may drown the others,
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -23,6 +23,7 @@ from models.labels import MEDIA_TOPICS
 from models.learn import Learned, learn
 from models.outlets import LeftOut, by_outlet, leave_one_out
 from models.recipe import Recipe
+from models.usual import Bins, Shape, Usual
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -73,7 +74,8 @@ def train(rows: Iterable[Row], *, on_step: Callable[[str, float], None] = lambda
 def _with_version(language: Language, parts: dict[str, bytes]) -> Language:
     """The version is the recipe's date and a digest of all that makes a verdict."""
     names = [language.part, language.alert.part] if language.alert else [language.part]
-    content = msgspec.json.encode(language) + b"".join(digest(parts[name]).encode() for name in names)
+    judging = msgspec.structs.replace(language, reference=Usual())
+    content = msgspec.json.encode(judging) + b"".join(digest(parts[name]).encode() for name in names)
     return msgspec.structs.replace(language, version=f"{VERSION}-{digest(content)[:8]}")
 
 
@@ -112,7 +114,7 @@ def _train_language(lang: str, rows: Sequence[Example], on_step: Callable[[str],
             "full": by_outlet(left_out, left_out.full),
             "short": by_outlet(left_out, left_out.short),
         },
-        reference=_reference(examples, model, left_out, full),
+        reference=_usual(examples, left_out, full, short),
     ), served
 
 
@@ -137,16 +139,23 @@ def _pipeline(examples: Examples, model: Learned) -> Pipeline:
     return pipeline(tfidf, model.linear)
 
 
-def _reference(examples: Examples, model: Learned, left_out: LeftOut, full: Calibration) -> dict[str, Any]:
-    """What is usual, for drift to be measured against: labels, confidence, and how much of a text is known."""
-    confidence = softmax(left_out.full, full.temperature, full.floor).max(axis=1)
-    histogram = np.histogram(confidence, bins=10, range=(0, 1), weights=left_out.weight)[0]
-    answered = left_out.full.argmax(axis=1)
-    share = np.bincount(answered, weights=left_out.weight, minlength=len(left_out.labels))
-    return {
-        "topics": dict(zip(left_out.labels, (share / share.sum()).round(4).tolist(), strict=True)),
-        "confidence": (histogram / histogram.sum()).round(4).tolist(),
-        "unknown_terms": round(float(np.average(left_out.unknown, weights=left_out.weight)), 4),
-        "rows": dict(sorted(Counter(examples.labels[examples.labels != ""]).items())),
-        "outlets": examples.outlets,
-    }
+def _usual(examples: Examples, left_out: LeftOut, full: Calibration, short: Calibration) -> Usual:
+    return Usual(
+        rows=dict(sorted(Counter(examples.labels[examples.labels != ""]).items())),
+        outlets=examples.outlets,
+        full=_shape(left_out, left_out.full, full, left_out.full_unknown),
+        short=_shape(left_out, left_out.short, short, left_out.short_unknown),
+    )
+
+
+def _shape(
+    left_out: LeftOut, scores: NDArray[np.float32], calibration: Calibration, unknown: NDArray[np.float64]
+) -> Shape:
+    """What is usual is what outlets look like that the model has not seen: those it will be given are such."""
+    confidence = softmax(scores, calibration.temperature, calibration.floor).max(axis=1)
+    share = np.bincount(scores.argmax(axis=1), weights=left_out.weight, minlength=len(left_out.labels))
+    return Shape(
+        topics=dict(zip(left_out.labels, (share / share.sum()).round(4).tolist(), strict=True)),
+        confidence=Bins.of(confidence, left_out.weight),
+        vocabulary=Bins.of(unknown, left_out.weight),
+    )

@@ -95,7 +95,8 @@ class Model:
         most: int,
         term: type[Term],
     ) -> list[list[Term]]:
-        """Write decision values (n, classes) and counts of words and of terms (n, 2); returns the strongest terms."""
+        """Write decision values (n, classes) and counts of words, terms and unknown words (n, 3); returns the strongest
+        terms."""
         texts = [text[: self._longest] for text in texts]
         marks = [mark[: self._longest] for mark in marks]
         explanation: list[list[Term]] = []
@@ -147,6 +148,7 @@ class Model:
         value = tf * self._idf.take(row)
         counts[:, 0] = np.bincount(words.document, minlength=len(texts))
         counts[:, 1] = np.bincount(document, minlength=len(texts))
+        counts[:, 2] = np.bincount(words.document[single == NONE], minlength=len(texts))
         decision[:] = self._arrays.intercept
         present, begin = np.unique(document, return_index=True)
         explanation: list[list[Term]] = [[] for _ in texts]

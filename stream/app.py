@@ -13,7 +13,9 @@ from faust.app.base import BootStrategy
 from mode.supervisors import CrashingSupervisor
 
 from stream.alerts import AlertStage
-from stream.classify import ClassifyStage, Model
+from stream.answers import Answers
+from stream.classify import Classified, ClassifyStage, Model
+from stream.corrections import Corrections
 from stream.errors import Rejection
 from stream.feedback import FeedbackStage
 from stream.health import HealthServer
@@ -21,7 +23,7 @@ from stream.kafka import messages, metadata, partition_of
 from stream.settings import AGENTS
 from stream.source import RecordBatch, Source, Stop
 from stream.tracing import Tracing
-from stream.tracing.traceparent import trace_of_headers
+from stream.tracing.traceparent import trace_of_alert, trace_of_headers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
@@ -55,7 +57,7 @@ class _Boot(BootStrategy):
     enable_web = False
 
     def server(self) -> Iterable[Service]:
-        return [self.app.health, *super().server(), *self.app.sources]
+        return [self.app.health, *super().server(), *self.app.beside, *self.app.sources]
 
 
 class App(faust.App):
@@ -66,6 +68,8 @@ class App(faust.App):
     sources: Sequence[Source]
     health: HealthServer
     stopping: Stop
+    beside: Sequence[Service] = ()
+    """Services that no article waits for."""
 
     def _create_directories(self) -> None:
         """Faust would make folders for tables where the worker was started, on what may be a read-only disk."""
@@ -116,6 +120,8 @@ def _wire_classify(
         spans=spans,
     )
     stage = ClassifyStage(model, settings)
+    answers = Answers()
+    app.beside = [Corrections(settings, answers, metrics)]
 
     @app.agent(source.channel, name="classify")
     async def classify(batches: AsyncIterator[RecordBatch]) -> None:
@@ -125,7 +131,7 @@ def _wire_classify(
                 classified = await asyncio.to_thread(stage, batch.records)
             _log(batch.records, classified.results)
             traced = _traced(batch.records, classified.results)
-            batch.publish(classified.outputs, partial(metrics.classified, classified.results, traced))
+            batch.publish(classified.outputs, partial(_classified, metrics, answers, classified, traced))
 
     return source
 
@@ -137,6 +143,11 @@ def _traced(records: Sequence[Record], results: Sequence[EnrichedArticle | Rejec
         if trace and trace.sampled and not isinstance(results[number], Rejection):
             return number, trace.trace_id
     return None
+
+
+def _classified(metrics: Metrics, answers: Answers, classified: Classified, traced: tuple[int, str] | None) -> None:
+    metrics.classified(classified.results, classified.words, traced)
+    answers.remember(classified.results)
 
 
 def _log(records: Sequence[Record], results: Sequence[EnrichedArticle | Rejection]) -> None:
@@ -192,7 +203,10 @@ def _wire_alerts(app: App, settings: Settings, _: Any, metrics: Metrics, stop: S
         async for batch in batches:
             with metrics.stage.labels("alerts", "place").time(), batch.span.stage("place"):
                 told = await asyncio.to_thread(stage, batch.records, batch.span.alert)
-            batch.publish(told.outputs, partial(metrics.alerted, told.alerts, told.held_back, len(stage)))
+            traced = next(
+                ((at, trace) for at, alert in enumerate(told.alerts) if (trace := trace_of_alert(alert))), None
+            )
+            batch.publish(told.outputs, partial(metrics.alerted, told.alerts, told.held_back, len(stage), traced))
 
     return source
 
@@ -219,6 +233,6 @@ def _wire_feedback(app: App, settings: Settings, _: Any, metrics: Metrics, stop:
     async def feedback(batches: AsyncIterator[RecordBatch]) -> None:
         async for batch in batches:
             heard = stage(batch.records)
-            batch.publish(heard.outputs, partial(metrics.heard, heard.results))
+            batch.publish(heard.outputs, partial(metrics.heard, heard.results, heard.about))
 
     return source

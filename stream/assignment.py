@@ -229,7 +229,7 @@ class Assignment:
             except KafkaException as error:
                 self._log.warning("cannot tell whether records were lost", error=explain(error))
             for gauge in (self._metrics.lag, self._metrics.lag_seconds):
-                gauge.remove(place.topic, str(place.partition))
+                gauge.remove(self._agent, place.topic, place.partition)
 
     def _told(self, event: str, partitions: list[ClientPartition]) -> None:
         self._metrics.rebalances.labels(self._agent, event).inc()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from confluent_kafka import TopicPartition as ClientPartition
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from confluent_kafka import Consumer
 
     from stream.metrics import Metrics
@@ -21,9 +23,20 @@ LAG_SECONDS = 1.0
 
 
 class Backlog:
-    def __init__(self, consumer: Consumer, progress: dict[Partition, Progress], metrics: Metrics) -> None:
+    """`queued` tells how many outputs wait for their delivery report."""
+
+    def __init__(
+        self,
+        agent: str,
+        consumer: Consumer,
+        progress: dict[Partition, Progress],
+        queued: Callable[[], int],
+        metrics: Metrics,
+    ) -> None:
+        self._agent = agent
         self._consumer = consumer
         self._progress = progress
+        self._queued = queued
         self._metrics = metrics
         self._measured = 0.0
 
@@ -33,10 +46,11 @@ class Backlog:
             return
         self._measured = time.monotonic()
         now = datetime.now(UTC)
+        self._metrics.producer_queue.labels(self._agent).set(self._queued())
         for partition, progress in self._progress.items():
             # Cached: what the last fetch said. It is negative before the first one.
             low, high = self._consumer.get_watermark_offsets(ClientPartition(*partition), cached=True)
             lag = max(0, high - max(progress.caution.offset, low))
             waiting = max(0.0, (now - progress.oldest).total_seconds()) if lag and progress.oldest else 0.0
-            self._metrics.lag.labels(partition[0], str(partition[1])).set(lag)
-            self._metrics.lag_seconds.labels(partition[0], str(partition[1])).set(waiting)
+            self._metrics.lag.labels(self._agent, *partition).set(lag)
+            self._metrics.lag_seconds.labels(self._agent, *partition).set(waiting)

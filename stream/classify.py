@@ -62,10 +62,14 @@ class Model(Protocol):
 
 
 class Classified(NamedTuple):
-    """A batch's answers, in the order of its records, and what is to be written for them."""
+    """A batch's answers, in the order of its records, and what is to be written for them.
+
+    `words` has for each answer the words that its model read, and how many of them it does not know.
+    """
 
     results: list[Result]
     outputs: list[Output]
+    words: list[tuple[int, int]]
 
 
 def load_model(settings: Settings) -> Classifier:
@@ -98,6 +102,7 @@ class ClassifyStage:
     def __call__(self, records: Sequence[Record]) -> Classified:
         results: list[Result] = []
         outputs: list[Output] = []
+        words: list[tuple[int, int]] = []
         for record, (result, verdict) in zip(records, self._judge(records), strict=True):
             published: list[Output] = []
             if isinstance(result, EnrichedArticle):
@@ -111,7 +116,8 @@ class ClassifyStage:
                 published = [self._reject(record, result)]
             results.append(result)
             outputs += published
-        return Classified(results, outputs)
+            words.append((verdict.words, verdict.unknown) if verdict else (0, 0))
+        return Classified(results, outputs, words)
 
     def results(self, records: Sequence[Record]) -> list[Result]:
         """One enriched article or rejection for each record."""

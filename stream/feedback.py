@@ -26,9 +26,11 @@ MAX_NOTE = 1_000
 
 
 class Heard(NamedTuple):
-    """`results` counts records by what became of them: withdrawn, noted or invalid."""
+    """`results` counts records by what became of them: withdrawn, noted or invalid; `about` those that judge a topic,
+    and those that judge a breaking flag or withdraw an alert."""
 
     results: dict[str, int]
+    about: dict[str, int]
     outputs: list[Output]
 
 
@@ -44,7 +46,7 @@ class FeedbackStage:
         self._clock = clock
 
     def __call__(self, records: Sequence[Record]) -> Heard:
-        heard = Heard({"withdrawn": 0, "noted": 0, "invalid": 0}, [])
+        heard = Heard({"withdrawn": 0, "noted": 0, "invalid": 0}, {"topic": 0, "breaking": 0}, [])
         for record in records:
             try:
                 feedback = read(record.value or b"", Feedback)
@@ -53,6 +55,8 @@ class FeedbackStage:
                 log.warning("not a feedback; passed over", **record.place._asdict(), error=str(error))
                 heard.results["invalid"] += 1
                 continue
+            heard.about["topic"] += feedback.topic is not None
+            heard.about["breaking"] += feedback.breaking is not None or feedback.withdraw
             if output is None:
                 heard.results["noted"] += 1
             else:

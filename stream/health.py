@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import socket
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -42,6 +43,8 @@ class HealthServer(Service):
         self._settings = settings
         self._metrics = metrics
         self._sources = sources
+        for source in sources:
+            metrics.be_ready(source.agent, partial(getattr, source, "ready"))
         # Bound at once, so that a port in use ends the command with one line before anything has started.
         self._socket = _bind(settings)
         self._runner: web.AppRunner | None = None

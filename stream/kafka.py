@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
-    OFFSET_END,
     TIMESTAMP_NOT_AVAILABLE,
     Consumer,
     KafkaException,
@@ -243,10 +242,12 @@ def messages(
         | {"group.id": "ajil.reader", "enable.auto.commit": False, "isolation.level": "read_committed"}
         | {"enable.partition.eof": not follow, "fetch.message.max.bytes": settings.max_record_bytes}
     )
-    start = OFFSET_BEGINNING if from_beginning else OFFSET_END
-    places = [TopicPartition(topic, partition, start) for partition in cluster.topics[topic].partitions]
+    places = [TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in cluster.topics[topic].partitions]
     try:
-        ends = {} if follow else _ends(admin, places)
+        ends = {} if follow and from_beginning else _ends(admin, places)
+        if not from_beginning:
+            # Asked for now: the client would ask at its first poll, and what came meanwhile would be passed over.
+            places = [TopicPartition(topic, partition, end) for partition, end in ends.items()]
         consumer.assign(places)
         while follow or ends:
             alive()

@@ -56,6 +56,11 @@ class Publisher:
     def _new_producer(self) -> Producer:
         return self._make_producer(self._seconds)
 
+    @property
+    def queued(self) -> int:
+        """Records in the producer's queue and on their way, whose delivery has not been reported."""
+        return len(self._producer)
+
     def deliver(self, outputs: Sequence[Output]) -> None:
         """Send every output and return when Kafka has acknowledged each one; what it refuses is sent again, in order.
 

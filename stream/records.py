@@ -57,6 +57,7 @@ __all__ = [
     "read",
     "read_signal",
     "rejected_headers",
+    "story_id",
     "trace_headers",
 ]
 
@@ -398,6 +399,16 @@ def event_id(place: Place, headers: Headers = ()) -> str:
     if kept is not None and re.fullmatch("[0-9a-f]{64}", kept):
         return kept
     return hashlib.sha256(f"{place.topic}\n{place.partition}\n{place.offset}".encode()).hexdigest()
+
+
+def story_id(lang: str, event: str) -> str:
+    """The id of the story, and of the alert, that an article opens: a repeat after a crash opens the same one again.
+
+    >>> story_id("en", "71abb4a983d4e9ca")
+    'en-54505e655f4858259938f674aa33010d'
+    """
+    digest = hashlib.sha256(f"story\n{event}".encode()).hexdigest()
+    return f"{lang}-{digest[:32]}"
 
 
 def header(headers: Headers, name: str) -> str | None:

@@ -205,6 +205,7 @@ class Source(Service):
                 self._return(ahead)
                 return await self._call(self._transport.poll)
             batch = ahead
+            batch.begun = time.monotonic()  # the time before was the first one's, and is counted with it
 
     async def _hand_out(self, records: Sequence[Record]) -> RecordBatch:
         batch = RecordBatch(records, self._spans.begin(records))

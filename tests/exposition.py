@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+import subprocess
 
-from prometheus_client import Histogram
-from prometheus_client.metrics import MetricWrapperBase
-
-from stream.gateway.metrics import GatewayMetrics
-from stream.gateway.subscriptions.metrics import SubscriptionMetrics
-from stream.metrics import Metrics
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from stream.exposition import gateway, worker
+from tests.conftest import require_tool
 
 SCRAPED = {"job", "instance"}
 OTHERS = {
@@ -26,29 +19,24 @@ OTHERS = {
 """What Prometheus itself and its client for Python add."""
 
 
-def _metrics() -> Iterator[MetricWrapperBase]:
-    gateway = GatewayMetrics()
-    for part in (Metrics(), gateway, SubscriptionMetrics(gateway.registry)):
-        yield from (metric for metric in vars(part).values() if isinstance(metric, MetricWrapperBase))
+FAMILIES = {family.name: family for family in (*worker(), *gateway())}
 
 
 def samples() -> dict[str, set[str]]:
     """The names of all samples, each with its labels."""
     found = dict(OTHERS)
-    for metric in _metrics():
-        name, labels = metric._name, set(metric._labelnames)
-        if isinstance(metric, Histogram):
+    for name, family in FAMILIES.items():
+        labels = set(family.labels)
+        if family.kind == "histogram":
             found |= {f"{name}_bucket": labels | {"le"}, f"{name}_count": labels, f"{name}_sum": labels}
         else:
-            found[name + ("_total" if metric._type == "counter" else "")] = labels
+            found[name] = labels
     return {name: labels | SCRAPED for name, labels in found.items()}
 
 
 def buckets(name: str) -> set[str]:
     """The bounds of a histogram, as they are in its label `le`."""
-    (metric,) = (metric for metric in _metrics() if metric._name == name)
-    assert isinstance(metric, Histogram)
-    return {str(bound) for bound in metric._upper_bounds}
+    return {str(float(bound)) for bound in FAMILIES[name].buckets}
 
 
 def unknown(expression: str, recorded: dict[str, set[str]]) -> list[str]:
@@ -72,3 +60,10 @@ def unknown(expression: str, recorded: dict[str, set[str]]) -> list[str]:
         made = set(re.findall(r'label_replace\(.*?, "(\w+)"', expression))
         wrong += [label for label in re.findall(r"\w+", group) if label not in labels | made]
     return wrong
+
+
+def lint(text: str) -> None:
+    """Fails when `promtool check metrics` finds anything in what a process serves."""
+    command = [require_tool("promtool"), "check", "metrics"]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")

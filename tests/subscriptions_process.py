@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 
-from prometheus_client import CollectorRegistry
-
 from stream import logs
+from stream.catalogue import Catalogue
 from stream.gateway.subscriptions import Subscriptions
 from stream.gateway.subscriptions.circuit import Backoff
 from stream.settings import load_settings
@@ -18,7 +17,7 @@ async def main() -> None:
     logs.configure(settings)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    subscriptions = Subscriptions(settings, CollectorRegistry(), Backoff(0.05, 0.2))
+    subscriptions = Subscriptions(settings, Catalogue(), Backoff(0.05, 0.2))
     await subscriptions.start()
     await stop.wait()
     await subscriptions.stop()

@@ -46,9 +46,9 @@ def queries(dashboard: dict[str, Any]) -> list[str]:
     return [expanded(expression) for expression in asked]
 
 
-def test_there_are_the_three_of_the_runbooks() -> None:
-    assert list(DASHBOARDS) == ["delivery", "newsroom", "overview"]
-    assert len({dashboard["uid"] for dashboard in DASHBOARDS.values()}) == 3
+def test_there_are_the_four_of_the_runbooks() -> None:
+    assert list(DASHBOARDS) == ["delivery", "model", "newsroom", "overview"]
+    assert len({dashboard["uid"] for dashboard in DASHBOARDS.values()}) == 4
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
@@ -144,7 +144,7 @@ def test_titles_that_runbooks_name_are_those_of_panels() -> None:
     named = {
         found
         for path in RUNBOOKS.glob("*.md")
-        for found in re.findall(r"(Overview|Newsroom|Delivery), \*([^*]+)\*", path.read_text(encoding="utf-8"))
+        for found in re.findall(r"(Overview|Newsroom|Model|Delivery), \*([^*]+)\*", path.read_text(encoding="utf-8"))
     }
 
     assert named

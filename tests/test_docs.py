@@ -19,17 +19,15 @@ import pytest
 from confluent_kafka import Producer
 
 from models.bundle import SHIPPED, Bundle
-from stream import records
+from stream import exposition, records
 from stream.cli import COMMANDS
 from stream.contract import document
 from stream.decode import decode
 from stream.embedded import EmbeddedBroker
 from stream.errors import Reason, Rejection
-from stream.gateway.metrics import GatewayMetrics
-from stream.gateway.subscriptions.metrics import SubscriptionMetrics
-from stream.metrics import Metrics
 from stream.settings import Settings, environment_names, load_settings
 from stream.topics import needed
+from tests.exposition import FAMILIES, samples
 from tests.kafka_client import consume_all
 
 if TYPE_CHECKING:
@@ -169,20 +167,12 @@ def test_every_header_is_told() -> None:
     assert {f"`{name}`" for name, _ in written} <= set(re.findall(r"`[^`\n]+`", section(ARCHITECTURE, "Headers")))
 
 
-def test_metrics_are_those_of_worker_and_gateway() -> None:
-    metrics: list[Any] = []
-    told = {name: (kind, tuple(re.findall(r"\w+", labels))) for name, kind, labels, _ in rows(METRICS)}
-    written: dict[str, tuple[str, tuple[str, ...]]] = {}
-    gateway = GatewayMetrics()
-    for part in (Metrics(), gateway, SubscriptionMetrics(gateway.registry)):
-        metrics += vars(part).values()
-    for metric in metrics:
-        if name := getattr(metric, "_name", None):
-            total = "_total" if metric._type == "counter" else ""
-            written[name + total] = (metric._type, metric._labelnames)
+def test_the_tables_of_metrics_are_written_by_the_code() -> None:
+    assert exposition.page(METRICS) == METRICS, "run: python -m stream.exposition docs/metrics.md"
 
-    assert told == written
-    assert set(re.findall(r"\bajil_[a-z_]+[a-z]\b", EVERYTHING)) <= set(written)
+
+def test_metrics_that_are_named_exist() -> None:
+    assert set(re.findall(r"\bajil_[a-z_]+[a-z]\b", EVERYTHING)) <= {*FAMILIES, *samples()}
 
 
 def test_tests_that_are_named_exist() -> None:

@@ -17,26 +17,27 @@ LAYERS = [
     {"cli"},
     {"commands"},
     {"app", "demo", "gateway"},
-    {"health", "demo", "show"},
+    {"health", "demo", "show", "exposition"},
     {"gateway"},
     {"contract"},
-    {"source", "alerts", "classify", "feedback"},
+    {"source", "alerts", "classify", "corrections", "feedback"},
     {"transport"},
     {"reader"},
     {"assignment", "publisher", "backlog", "clients"},
     {"gaps"},
     {"patience", "progress", "topics", "lag", "feed", "sender", "replay", "stories", "decode", "show", "tracing"},
     {"kafka", "metrics", "pages", "embedded", "terminal", "logs", "caution"},
-    {"records"},
+    {"agents", "answers", "drift"},
+    {"records", "catalogue"},
     {"settings"},
     {"errors"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-# Whoever reads an article's language, topic or words; the app is given its model by the command.
-MAY_IMPORT_MODELS = {"classify", "stories", "commands", "gateway"}
+# Whoever reads an article's language, topic or words, or what is usual; the app is given its model by the command.
+MAY_IMPORT_MODELS = {"classify", "drift", "stories", "commands", "gateway"}
 MAY_IMPORT_FAUST = {"stream.app", "stream.source", "stream.commands.worker"}
-# The health server is one of the app's services, and no more than that.
-MAY_IMPORT_MODE = MAY_IMPORT_FAUST | {"stream.health"}
+# These are services of the app, and no more than that.
+MAY_IMPORT_MODE = MAY_IMPORT_FAUST | {"stream.corrections", "stream.health"}
 # models/plots.py draws for `make eval`, models/langid.py is for `make exact`: both need the development tools.
 DEVELOPMENT = {"matplotlib", "py3langid"}
 # Of the extra otel, which a process imports when it has an endpoint for traces.

@@ -69,7 +69,8 @@ class _ScikitLearn:
             moved = weight[:, 0] if one else weight[:, best] - weight[:, second]
             explanation.append(explain(text, X[row], self._names, moved))
         words = np.array([len(text.split()) for text in texts])
-        return Scores(decision, words, X.getnnz(axis=1), explanation)
+        unknown = np.zeros_like(words)  # is counted, but never written
+        return Scores(decision, words, X.getnnz(axis=1), unknown, explanation)
 
 
 def as_record(

@@ -95,9 +95,10 @@ INLINE size_t count(const Model *model, const Scratch *scratch, size_t features,
     return features + 1;
 }
 
+/* The features; `unknown` is the number of words that are no term. */
 INLINE size_t find_terms(const Model *model, const Scratch *scratch, size_t words, const uint32_t *marks,
-                         size_t mark_length) {
-    size_t mark_count = 0, features = 0, pairs = 0, size = 8;
+                         size_t mark_length, size_t *unknown) {
+    size_t mark_count = 0, features = 0, pairs = 0, known = 0, size = 8;
     for (size_t i = 0; i < mark_length; i++) mark_count += marks[i] == '\n';
     while (size < 2 * (2 * words + mark_count)) size *= 2;
     memset(scratch->seen, 0, size * sizeof(uint32_t));
@@ -116,7 +117,7 @@ INLINE size_t find_terms(const Model *model, const Scratch *scratch, size_t word
         }
         if (word->number == NONE) continue;
         uint32_t row = model->words[word->number];
-        if (row < model->terms) features = count(model, scratch, features, mask, row, (uint32_t)i, SINGLE);
+        if (row < model->terms) features = count(model, scratch, features, mask, row, (uint32_t)i, SINGLE), known++;
         if (i == 0 || word[-1].number == NONE) continue;
         uint64_t hash = mix((uint64_t)word[-1].number << 32 | word->number);
         FETCH(&model->pair_slots[hash & model->pair_mask]);
@@ -135,6 +136,7 @@ INLINE size_t find_terms(const Model *model, const Scratch *scratch, size_t word
         }
         if (pair->row != NONE) features = count(model, scratch, features, mask, pair->row, pair->token, PAIR);
     }
+    *unknown = words - known;
     size_t start = 0;
     for (size_t i = 0; i < mark_length; i++) {
         if (marks[i] != '\n') continue;
@@ -309,7 +311,7 @@ static PyObject *terms_of(PyTypeObject *type, PyObject *text, const Shown *shown
 PyObject *score(Model *model, PyObject *args) {
     PyObject *texts, *marks, *result = NULL;
     PyTypeObject *type;
-    Py_buffer out[2]; /* decision; counts of words and of terms */
+    Py_buffer out[2]; /* decision; counts of words, of terms and of unknown words */
     Py_ssize_t most;
     if (!PyArg_ParseTuple(args, "O!O!w*w*nO!", &PyTuple_Type, &texts, &PyTuple_Type, &marks, &out[0], &out[1], &most,
                           &PyType_Type, &type)) {
@@ -321,7 +323,7 @@ PyObject *score(Model *model, PyObject *args) {
     Scratch scratch = {0};
     size_t n = (size_t)PyTuple_GET_SIZE(texts);
     if ((size_t)PyTuple_GET_SIZE(marks) != n || (size_t)out[0].len != n * model->classes * sizeof(double) ||
-        (size_t)out[1].len != n * 2 * sizeof(int64_t) || most < 0 || most > MOST_TERMS ||
+        (size_t)out[1].len != n * 3 * sizeof(int64_t) || most < 0 || most > MOST_TERMS ||
         !PyType_IsSubtype(type, &PyTuple_Type)) {
         PyErr_SetString(PyExc_ValueError, "texts, marks and results do not fit one another");
         goto done;
@@ -352,12 +354,13 @@ PyObject *score(Model *model, PyObject *args) {
         size_t words = words_of(model, &scratch, text);
         uint32_t *mark = scratch.letters + length;
         for (size_t j = 0; j < marked.length; j++) mark[j] = read_at(marked.data, marked.kind, j);
-        size_t features = find_terms(model, &scratch, words, mark, marked.length);
+        size_t unknown, features = find_terms(model, &scratch, words, mark, marked.length, &unknown);
         double norm = decide(model, &scratch, features, decision);
         found[i] = explain(model, &scratch, features, decision, norm, (size_t)most, shown + i * (size_t)most);
         counts[0] = (int64_t)words;
         counts[1] = (int64_t)features;
-        decision += model->classes, counts += 2;
+        counts[2] = (int64_t)unknown;
+        decision += model->classes, counts += 3;
     }
     Py_END_ALLOW_THREADS
     result = PyList_New((Py_ssize_t)n);

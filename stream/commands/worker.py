@@ -73,11 +73,16 @@ def serve(settings: Settings, model: Classifier | None, agents: tuple[str, ...])
     import structlog
 
     from stream.app import build_app
+    from stream.drift import DriftWatch, windows
     from stream.metrics import Metrics
     from stream.tracing import open_tracing
 
     log = structlog.get_logger("stream.worker")
-    metrics = Metrics(model.languages if model else ())
+    known = model.usual() if model else {}
+    usual = windows(known)
+    if unknown := sorted(known.keys() - usual.keys()):
+        log.warning("the bundle does not say what is usual: drift is not measured; train it again", models=unknown)
+    metrics = Metrics({lang: model.labels(lang) for lang in model.languages} if model else {}, DriftWatch(usual))
     for name, version in (model.info() if model else {}).items():
         metrics.model_info.labels(name, version).set(1)
         log.info("model loaded", model=name, version=version)

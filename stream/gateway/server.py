@@ -73,7 +73,7 @@ class Gateway:
         self.producer = producer or Producer(settings, metrics)
         self.alerts = Alerts(settings, access, Archive(settings), metrics)
         self.stories = Stories(settings, access, metrics)
-        self.subscriptions = Subscriptions(settings, metrics.registry) if settings.subscriptions else None
+        self.subscriptions = Subscriptions(settings, metrics.catalogue) if settings.subscriptions else None
         rate = RateLimit(settings.gateway_rate, max(BURST_SECONDS * settings.gateway_rate, MAX_ARTICLES))
         ingest = Ingest(settings, access, rate, self.producer, metrics, tracing or Tracing())
         feedback = FeedbackDesk(settings, access, rate, self.producer, metrics)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from models.breaking import WINDOW
-from stream.records import TAKEN_BACK, Alert, AlertKind, ArticleRef, Signal, Story
+from stream.records import TAKEN_BACK, Alert, AlertKind, ArticleRef, Signal, Story, story_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,9 +68,8 @@ def reference(
 
 
 def opened(signal: Signal, article: ArticleRef, now: datetime) -> Story:
-    """A new story. Its ids come from the event that opened it: a repeat after a crash opens the same one again."""
-    digest = hashlib.sha256(b"story\n" + signal.event_id.encode()).hexdigest()
-    name = f"{signal.lang}-{digest[:32]}"
+    """A new story, named after the event that opened it."""
+    name = story_id(signal.lang, signal.event_id)
     return Story(
         story_id=name,
         alert_id=name,

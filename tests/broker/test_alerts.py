@@ -63,7 +63,9 @@ def test_one_story_from_the_first_flash_to_its_withdrawal(kafka: KafkaServer, to
         produce(kafka.address, topics.feedback, [Record(encode(word), key=b"k"), Record(b"{}"), Record(b"\xff")])
         wait_for("retraction", lambda: kinds(kafka, topics)[3:] == [("retracted", 4)])
         wait_for("feedback", lambda: worker.metric("ajil_feedback_total", result="invalid") == 1)
+        wait_for("it counts", lambda: worker.metric("ajil_feedback_breaking_total", said="true", result="wrong") == 1)
         assert worker.metric("ajil_stories_open") == 1
+        assert worker.metric("ajil_alert_age_seconds_count", since="ingested") == 1
         assert worker.stop() == 0
     (story,) = stories(kafka, topics)
     assert story.retracted_at is not None

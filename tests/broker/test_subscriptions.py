@@ -15,8 +15,8 @@ import pytest
 from aiohttp import web
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
-from prometheus_client import CollectorRegistry
 
+from stream.catalogue import Catalogue
 from stream.gateway.subscriptions import Subscriptions
 from stream.gateway.subscriptions.circuit import Backoff
 from stream.settings import Settings
@@ -54,14 +54,14 @@ class Gateway:
             topic_undelivered=self.undelivered,
             subscriptions=file,
         )
-        self.registry = CollectorRegistry()
+        self.catalogue = Catalogue()
         self._admin = AdminClient({"bootstrap.servers": kafka.address, "log_level": 4})
         self._topic = topics.alerts
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Gateway]:
-        self.registry = CollectorRegistry()
-        subscriptions = Subscriptions(self.settings, self.registry, QUICK)
+        self.catalogue = Catalogue()
+        subscriptions = Subscriptions(self.settings, self.catalogue, QUICK)
         await subscriptions.start()
         try:
             for name in subscriptions._file.destinations:
@@ -81,7 +81,7 @@ class Gateway:
         return {place.partition: place.offset for place in found if place.offset >= 0}
 
     def metric(self, name: str, **labels: str) -> float:
-        return self.registry.get_sample_value(name, labels) or 0.0
+        return self.catalogue.registry.get_sample_value(name, labels) or 0.0
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
-from stream.records import EnrichedArticle, read
+from stream.records import EnrichedArticle, read, story_id
+from tests.exposition import lint
 from tests.kafka_client import Record, Topics, consume_all, create_topic, produce
 from tests.worker_process import WorkerProcess, environment, wait_for
 
@@ -62,7 +63,12 @@ def test_articles_flow_and_the_books_balance(kafka: KafkaServer, topics: Topics,
         assert worker.metric("ajil_articles_enriched_total") == 300
         assert worker.metric("ajil_records_rejected_total", reason="invalid_json") == 1
         assert worker.metric("ajil_model_info") == 3
-        wait_for("lag 0", lambda: worker.metric("ajil_consumer_lag_records", topic=topics.raw) == 0)
+        assert worker.metric("ajil_agent_ready") == 3
+        assert worker.metric("ajil_article_age_seconds_count", since="ingested") == 300
+        assert worker.metric("ajil_topic_confidence_ratio_count", lang="en") == 300
+        assert worker.metric("ajil_drift_psi", lang="en", feature="topic") > 1  # one topic alone
+        lint(worker.get("/metrics")[1])
+        wait_for("lag 0", lambda: worker.metric("ajil_consumer_lag_records", agent="classify") == 0)
         assert worker.get("/health/live")[0] == 200
         told = [line["difference"] for line in worker.logged("a topic is not as")]
         assert told
@@ -340,3 +346,42 @@ def test_a_stray_faust_variable_changes_nothing(kafka: KafkaServer, topics: Topi
     with WorkerProcess(tmp_path, environment(kafka.address, topics) | stray).wait_ready() as worker:
         wait_for_outputs(kafka, topics, 1)
         assert worker.stop() == 0
+
+
+def test_feedback_is_counted_once_by_the_worker_that_gave_the_answer(
+    kafka: KafkaServer, topics: Topics, tmp_path: Path
+) -> None:
+    env = environment(kafka.address, topics)
+    with WorkerProcess(tmp_path, env).wait_ready() as one, WorkerProcess(tmp_path, env).wait_ready() as other:
+        workers = (one, other)
+
+        def counted(name: str, **labels: str) -> float:
+            return sum(worker.metric(name, **labels) for worker in workers)
+
+        for worker in workers:
+            wait_for("feedback heard", lambda worker=worker: worker.logged("hearing feedback"))
+        wait_for("both have some", lambda: all('lag_records{agent="classify"' in w.get("/metrics")[1] for w in workers))
+        flash = article("flash", title="BREAKING: Council votes on plan")
+        produce(kafka.address, topics.raw, [article(n) for n in range(40)] + [flash])
+        wait_for_outputs(kafka, topics, 41)
+        wait_for("counted", lambda: counted("ajil_articles_enriched_total") == 41)
+        assert all(worker.metric("ajil_articles_enriched_total") for worker in workers)
+        answers = {told.id: told for _, told in enriched(kafka, topics)}
+        said = [{"id": str(n), "topic": answers[str(n)].topic.label or "politics"} for n in range(20)]
+        said += [{"event_id": answers[str(n)].event_id, "topic": "sport"} for n in range(20, 40)]
+        said += [{"alert_id": story_id("en", answers["flash"].event_id), "topic": "sport", "breaking": True}]
+        said += [{"id": "7", "topic": "sport"}, {"id": "unknown", "topic": "sport"}]
+        # What is said of one article stays in order, as the gateway has it.
+        records = [Record(json.dumps(word).encode(), key=word.get("id", "k").encode()) for word in said]
+        produce(kafka.address, topics.feedback, records)
+
+        wait_for("all heard", lambda: counted("ajil_feedback_judgements_total", about="topic") == 43)
+        wait_for("all judged", lambda: counted("ajil_feedback_topics_total") == 41)
+        abstained = sum(answers[str(n)].topic.label is None for n in range(40)) + (answers["flash"].topic.label is None)
+        assert counted("ajil_feedback_topics_total", result="abstained") == abstained
+        assert counted("ajil_feedback_topics_total", topic="sport") == 21
+        assert counted("ajil_feedback_breaking_total", lang="en", said="true", result="right") == 1
+        produce(kafka.address, topics.feedback, [Record(json.dumps({"id": "9", "breaking": False}).encode())])
+        wait_for("judged", lambda: counted("ajil_feedback_breaking_total", said="false", result="right") == 1)
+        assert counted("ajil_feedback_topics_total") == 41
+        assert [worker.stop() for worker in workers] == [0, 0]

@@ -104,7 +104,7 @@ def survive(chance: random.Random) -> bool:
     kernel = Model(MAX_CHARS, *sections)
     for section in chance.sample(sections, 3):
         section.view(np.uint8)[:] = np.frombuffer(damage(chance, section.tobytes()), dtype=np.uint8)
-    kernel.score(texts, ("<colon>\n",) * 2, np.empty((2, classes)), np.empty((2, 2), np.int64), 5, Term)
+    kernel.score(texts, ("<colon>\n",) * 2, np.empty((2, classes)), np.empty((2, 3), np.int64), 5, Term)
     kernel.key_terms(*texts, 60, True)
     return passed
 

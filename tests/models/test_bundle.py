@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from models.bundle import Bundle, BundleError
+from models.classifier import Article, Classifier
 from models.corpus import Row
 from models.scorer import Scorer
 from models.train import train
@@ -118,6 +119,18 @@ def test_a_pipeline_that_was_changed_after_reading_is_not_unpickled(folder: Path
 
     with pytest.raises(BundleError, match="changed after"):
         bundle.load_pipeline("en.joblib")
+
+
+def test_a_bundle_that_does_not_say_what_is_usual_is_served_all_the_same(folder: Path) -> None:
+    before: dict[str, object] = {"topics": {"farming": 1.0}, "confidence": [1.0], "unknown_terms": 0.1, "rows": {}}
+    changed = manifest(folder)
+    changed["languages"]["en"]["reference"] = before  # type: ignore[index]
+    (folder / "manifest.json").write_text(json.dumps(changed))
+
+    classifier = Classifier.load(folder)
+
+    assert classifier.usual()["en"].full is None
+    assert classifier.classify([Article("A harvest", "about a harvest and more harvest")])[0].label == "farming"
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 99}', '{"format": 2}', "not json"])

@@ -58,6 +58,8 @@ def assert_same(scorer: Scorer, reference: tuple[Any, Any], texts: Sequence[str]
 
     assert found.words.tolist() == [len(words(text)) for text in texts]
     assert found.terms.tolist() == known
+    vocabulary = reference[0].vocabulary_
+    assert found.unknown.tolist() == [sum(stem(word) not in vocabulary for word in words(text)) for text in texts]
     assert np.array_equal(found.decision.argmax(axis=1), decision.argmax(axis=1))
     np.testing.assert_allclose(found.decision, decision, rtol=0, atol=1e-12)
     np.testing.assert_allclose(softmax(found.decision, 0.1), softmax(decision, 0.1), rtol=1e-9)

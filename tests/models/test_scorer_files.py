@@ -120,7 +120,7 @@ def test_a_file_that_changes_after_its_checks_never_leads_the_kernel_outside(ran
         data[random.randrange(HEADER.size, len(data))] = random.choice((0, 1, 255, random.randrange(256)))
     n = len(SENTENCES)
     texts, marks = tuple(SENTENCES), ("<no colon>\n",) * n
-    decision, counts = np.empty((n, 3)), np.empty((n, 2), np.int64)
+    decision, counts = np.empty((n, 3)), np.empty((n, 3), np.int64)
 
     kernel.score(texts, marks, decision, counts, 5, Term)
 
@@ -143,12 +143,12 @@ def test_the_kernel_refuses_sections_that_do_not_fit(section: int) -> None:
 @pytest.mark.parametrize(
     ("marks", "decision", "counts", "most", "term"),
     [
-        (("",), 6, 4, 5, Term),
-        (("", ""), 5, 4, 5, Term),
-        (("", ""), 6, 3, 5, Term),
-        (("", ""), 6, 4, -1, Term),
-        (("", ""), 6, 4, 17, Term),
-        (("", ""), 6, 4, 5, list),
+        (("",), 6, 6, 5, Term),
+        (("", ""), 5, 6, 5, Term),
+        (("", ""), 6, 4, 5, Term),
+        (("", ""), 6, 6, -1, Term),
+        (("", ""), 6, 6, 17, Term),
+        (("", ""), 6, 6, 5, list),
     ],
 )
 def test_the_kernel_refuses_results_that_do_not_fit(

@@ -285,6 +285,9 @@ class FakeProducer:
         partition, _sep, offset = value.partition(b" ")
         self._queue.append(((int(partition), int(offset)), on_delivery))
 
+    def __len__(self) -> int:
+        return len(self._queue)
+
     def poll(self, timeout: float) -> None:
         """Reports come out of `flush` here."""
 

@@ -92,7 +92,7 @@ def check(data: bytes) -> None:
     headers, value = parts(data)
     record = Record(Place("raw", 0, 0), TIME, None, value, headers)
     stage = ClassifyStage(FakeModel(), SETTINGS, lambda: TIME)
-    (result, neighbour), outputs = stage([record, NEIGHBOUR])
+    (result, neighbour), outputs, _ = stage([record, NEIGHBOUR])
     assert isinstance(neighbour, EnrichedArticle), "the neighbour was rejected"
     own = outputs[:-2]
     if isinstance(result, Rejection):

@@ -68,7 +68,7 @@ def by_topic(outputs: Sequence[Output]) -> dict[str, list[Output]]:
 
 
 def test_an_article_becomes_an_enriched_record_and_a_signal() -> None:
-    (result,), outputs = stage()([record(b'{"id": "7", "title": "Vote", "source": "example.org"}', offset=41)])
+    (result,), outputs, _ = stage()([record(b'{"id": "7", "title": "Vote", "source": "example.org"}', offset=41)])
     assert isinstance(result, EnrichedArticle)
     written = by_topic(outputs)
     assert set(written) == {SETTINGS.topic_enriched, SETTINGS.topic_signals}
@@ -82,7 +82,7 @@ def test_an_article_becomes_an_enriched_record_and_a_signal() -> None:
 
 
 def test_keys_are_kept_or_become_the_id_and_signals_go_by_language() -> None:
-    _, outputs = stage()([record(b'{"id": "7", "title": "T"}', key=None), record(b'{"id": "8", "title": "T"}')])
+    _, outputs, _ = stage()([record(b'{"id": "7", "title": "T"}', key=None), record(b'{"id": "8", "title": "T"}')])
     written = by_topic(outputs)
     assert [output.key for output in written[SETTINGS.topic_enriched]] == [b"7", b"k"]
     assert [output.key for output in written[SETTINGS.topic_signals]] == [b"en", b"en"]
@@ -90,7 +90,7 @@ def test_keys_are_kept_or_become_the_id_and_signals_go_by_language() -> None:
 
 def test_headers_pass_and_the_content_type_becomes_that_of_the_output() -> None:
     given: Headers = [("traceparent", b"00-a-b-01"), ("content-type", b"text/plain"), ("x", None), ("x", b"\xff")]
-    _, outputs = stage()([record(b"A title\nand text", headers=given)])
+    _, outputs, _ = stage()([record(b"A title\nand text", headers=given)])
     headers = by_topic(outputs)[SETTINGS.topic_enriched][0].headers
     assert headers[:3] == [("traceparent", b"00-a-b-01"), ("x", None), ("x", b"\xff")]
     assert [value for name, value in headers if name == "content-type"] == [b"application/json"]
@@ -104,7 +104,7 @@ def test_headers_pass_and_the_content_type_becomes_that_of_the_output() -> None:
 
 def test_a_bad_record_is_rejected_with_its_bytes_and_never_its_neighbours() -> None:
     bad = record(b"{broken", key=b"\xff\x00", headers=[("h", b"\x01"), ("h", None)])
-    results, outputs = stage()([record(b'{"title": "A"}'), bad, record(b'{"title": "B"}', offset=2)])
+    results, outputs, _ = stage()([record(b'{"title": "A"}'), bad, record(b'{"title": "B"}', offset=2)])
     assert [type(result) for result in results] == [EnrichedArticle, Rejection, EnrichedArticle]
     (rejected,) = by_topic(outputs)[SETTINGS.topic_rejected]
     assert (rejected.key, rejected.value) == (b"\xff\x00", b"{broken")
@@ -120,12 +120,12 @@ def test_a_bad_record_is_rejected_with_its_bytes_and_never_its_neighbours() -> N
 
 
 def test_null_key_and_null_value_are_rejected_as_they_are() -> None:
-    _, (rejected,) = stage()([record(None, key=None)])
+    _, (rejected,), _ = stage()([record(None, key=None)])
     assert (rejected.topic, rejected.key, rejected.value) == (SETTINGS.topic_rejected, None, None)
 
 
 def test_a_model_that_raises_rejects_that_article_only_and_keeps_its_text_to_itself() -> None:
-    results, outputs = stage()([record(b'{"title": "%s"}' % title) for title in (b"a", b"crash", b"b")])
+    results, outputs, _ = stage()([record(b'{"title": "%s"}' % title) for title in (b"a", b"crash", b"b")])
     assert [isinstance(result, Rejection) for result in results] == [False, True, False]
     assert isinstance(results[1], Rejection)
     assert results[1].reason == Reason.MODEL_ERROR
@@ -135,14 +135,14 @@ def test_a_model_that_raises_rejects_that_article_only_and_keeps_its_text_to_its
 
 
 def test_an_enriched_record_that_would_not_fit_is_rejected() -> None:
-    results, outputs = stage(max_output_bytes=2000)([record(b'{"title": "T", "url": "%s"}' % (b"long" * 500))])
+    results, outputs, _ = stage(max_output_bytes=2000)([record(b'{"title": "T", "url": "%s"}' % (b"long" * 500))])
     assert isinstance(results[0], Rejection)
     assert results[0].reason == Reason.OUTPUT_TOO_LARGE
     assert [output.topic for output in outputs] == [SETTINGS.topic_rejected]
 
 
 def test_outputs_keep_the_order_of_inputs() -> None:
-    _, outputs = stage()([record(b'{"id": "%d", "title": "T"}' % n, offset=n) for n in range(50)])
+    _, outputs, _ = stage()([record(b'{"id": "%d", "title": "T"}' % n, offset=n) for n in range(50)])
     ids = [read(o.value or b"", EnrichedArticle).id for o in outputs if o.topic == SETTINGS.topic_enriched]
     assert ids == [str(n) for n in range(50)]
 
@@ -160,7 +160,7 @@ def test_a_post_without_title_is_titled_by_its_first_line() -> None:
             return [verdict._replace(title=None) for verdict in super().classify(articles)]
 
     stage = ClassifyStage(Untitled(), SETTINGS, lambda: NOW)
-    (result,), _ = stage([record("\n #عاجل | انفجار في الميناء \nالتفاصيل لاحقا".encode())])
+    (result,), *_ = stage([record("\n #عاجل | انفجار في الميناء \nالتفاصيل لاحقا".encode())])
     assert isinstance(result, EnrichedArticle)
     assert result.title == "#عاجل | انفجار في الميناء"
 
@@ -180,13 +180,13 @@ def test_the_first_line_of_a_text(text: str, title: str | None) -> None:
 
 
 def test_a_flooded_title_is_cut() -> None:
-    (result,), _ = stage()([record(b'{"title": "%s"}' % (b"x" * 100_000))])
+    (result,), *_ = stage()([record(b'{"title": "%s"}' % (b"x" * 100_000))])
     assert isinstance(result, EnrichedArticle)
     assert len(result.title or "") == 1000
 
 
 def test_a_record_whose_headers_cannot_be_read_is_rejected() -> None:
-    (result,), (output,) = stage()([record(b'{"title": "T"}')._replace(unreadable="why")])
+    (result,), (output,), _ = stage()([record(b'{"title": "T"}')._replace(unreadable="why")])
     assert isinstance(result, Rejection)
     assert result.reason == Reason.UNDECODABLE
     assert output.value == b'{"title": "T"}'
@@ -194,7 +194,7 @@ def test_a_record_whose_headers_cannot_be_read_is_rejected() -> None:
 
 def test_a_record_that_killed_workers_is_rejected_unread() -> None:
     model = FakeModel()
-    (result,), (output,) = ClassifyStage(model, SETTINGS)([record(b'{"title": "T"}')._replace(deaths=3)])
+    (result,), (output,), _ = ClassifyStage(model, SETTINGS)([record(b'{"title": "T"}')._replace(deaths=3)])
     assert isinstance(result, Rejection)
     assert result.reason == Reason.CRASHED
     assert dict(output.headers)["ajil.attempts"] == b"3"
@@ -206,7 +206,7 @@ def test_a_bug_of_ours_rejects_the_record_and_says_so() -> None:
         def classify(self, articles: Sequence[Article]) -> list[Verdict]:
             return [verdict._replace(section="\ud800") for verdict in super().classify(articles)]
 
-    (result,), (output,) = ClassifyStage(Unencodable(), SETTINGS)([record(b'{"title": "T"}')])
+    (result,), (output,), _ = ClassifyStage(Unencodable(), SETTINGS)([record(b'{"title": "T"}')])
     assert isinstance(result, Rejection)
     assert (result.reason, result.stage) == (Reason.INTERNAL, "encode")
     assert output.topic == SETTINGS.topic_rejected
@@ -214,7 +214,7 @@ def test_a_bug_of_ours_rejects_the_record_and_says_so() -> None:
 
 def test_the_signal_carries_what_stories_are_compared_by_and_no_body() -> None:
     text = b'{"title": "Ferry service resumes", "body": "The ferry sails again.", "version": 3, "pubstatus": "usable"}'
-    _, outputs = stage()([record(text)])
+    _, outputs, _ = stage()([record(text)])
     (output,) = by_topic(outputs)[SETTINGS.topic_signals]
     signal = read_signal(output.value or b"")
     assert isinstance(signal, Signal)
@@ -226,12 +226,12 @@ def test_the_signal_carries_what_stories_are_compared_by_and_no_body() -> None:
 
 @pytest.mark.parametrize("pubstatus", ["canceled", "Cancelled", "withheld"])
 def test_an_article_taken_back_is_no_news_and_is_told_wherever_its_story_may_be(pubstatus: str) -> None:
-    (result,), outputs = stage()([record(f'{{"id": "7", "pubstatus": "{pubstatus}"}}'.encode())])
+    (result,), outputs, _ = stage()([record(f'{{"id": "7", "pubstatus": "{pubstatus}"}}'.encode())])
     assert isinstance(result, EnrichedArticle)
     assert not result.breaking.flag
     assert [output.key for output in by_topic(outputs)[SETTINGS.topic_signals]] == [b"ar", b"en"]
 
 
 def test_only_what_is_taken_back_needs_no_text() -> None:
-    results, _ = stage()([record(b'{"id": "7", "pubstatus": "usable"}'), record(b'{"pubstatus": "canceled"}')])
+    results, *_ = stage()([record(b'{"id": "7", "pubstatus": "usable"}'), record(b'{"pubstatus": "canceled"}')])
     assert [isinstance(result, Rejection) and result.reason for result in results] == [Reason.NO_TEXT] * 2

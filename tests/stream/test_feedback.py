@@ -15,7 +15,7 @@ def record(value: bytes | None) -> Record:
 
 
 def heard(value: bytes | None) -> tuple[dict[str, int], list[Withdrawal]]:
-    results, outputs = FeedbackStage(Settings(), lambda: NOW)([record(value)])
+    results, _, outputs = FeedbackStage(Settings(), lambda: NOW)([record(value)])
     withdrawals = [read_signal(output.value or b"") for output in outputs]
     assert [output.key for output in outputs] == [b"ar"] * len(outputs)
     assert {output.topic for output in outputs} <= {"news.signals"}

@@ -18,6 +18,7 @@ from stream.gateway.openapi import document
 from stream.gateway.site import Site
 from stream.gateway.stories import StoryView
 from stream.records import ArticleRef, HeldBack, StoryMemory
+from tests.exposition import lint
 from tests.stream.gateway_server import NOON, Running, alert, running, story
 
 ATOM = {"a": "http://www.w3.org/2005/Atom"}
@@ -169,6 +170,7 @@ async def test_errors_of_every_kind_are_problems_and_are_counted() -> None:
             assert (answer.status, answer.content_type) == (status, "application/problem+json")
             assert method == "HEAD" or json.loads(await answer.read())["status"] == status
         metrics = await (await at.client.get("/metrics")).text()
+        lint(metrics)
         assert 'ajil_gateway_requests_total{method="none",route="none",status="404"}' in metrics
         assert "nowhere" not in metrics
 

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 
+from stream.catalogue import Catalogue
 from stream.gateway.subscriptions.circuit import Backoff, Circuit
 from stream.gateway.subscriptions.delivery import MAX_UNSENT, Delivery
 from stream.gateway.subscriptions.file import Destination
@@ -84,13 +84,13 @@ class Desk:
         told = {"name": "desk.hook", "service": "webhook", "url": "", "secret": None, "allow_private": False}
         told |= {"timeout": 5, "give_up_after": 10**9, "filters": Filters(), "quiet": None, "digest": None}
         self.inbox, self.sender, self.undelivered = FakeInbox(), FakeSender(), FakeUndelivered()
-        self.registry = CollectorRegistry()
+        self.catalogue = Catalogue()
         self.delivery = Delivery(
             Destination(**told | fields),
             self.inbox,  # type: ignore[arg-type]
             self.sender,
             self.undelivered,  # type: ignore[arg-type]
-            SubscriptionMetrics(self.registry),
+            SubscriptionMetrics(self.catalogue),
             Circuit(Backoff(0, 0)),
         )
 
@@ -180,7 +180,7 @@ async def test_what_is_too_old_is_given_up_only_when_the_destination_keeps_faili
     await desk.turns(1)
     assert desk.undelivered.added == [(0, "given_up")]
     assert (desk.sender.sent, desk.inbox.committed) == ([["en-b/1"]], 2)
-    assert desk.registry.get_sample_value("ajil_destination_circuit_open", {"destination": "desk.hook"}) == 0
+    assert desk.catalogue.registry.get_sample_value("ajil_destination_circuit_open", {"destination": "desk.hook"}) == 0
 
 
 async def test_what_is_refused_is_given_up_at_once() -> None:

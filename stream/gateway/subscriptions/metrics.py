@@ -1,4 +1,4 @@
-"""What the gateway counts of its subscriptions. docs/metrics.md lists it.
+"""What the gateway counts of its subscriptions, in the gateway's own catalogue.
 
 Destinations and services are those that the subscriptions file names, results a few fixed words.
 """
@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prometheus_client import Counter, Gauge, Histogram
-
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
+    from stream.catalogue import Catalogue
 
 __all__ = ["SubscriptionMetrics"]
 
@@ -19,28 +17,30 @@ _AGE_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 720
 
 
 class SubscriptionMetrics:
-    """Part of the gateway's registry."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.deliveries = Counter(
-            "ajil_deliveries",
+    def __init__(self, catalogue: Catalogue) -> None:
+        destination = "its name in the [subscriptions](subscriptions.md)"
+        service = "its kind there"
+        self.deliveries = catalogue.counter(
+            "deliveries",
             "Messages that a destination took or did not.",
-            ("destination", "service", "result"),
-            registry=registry,
+            destination=destination,
+            service=service,
+            result="`delivered`, `failed` (one attempt; it is tried again), `undelivered` (given up, on "
+            "`AJIL_TOPIC_UNDELIVERED`)",
         )
-        self.age = Histogram(
-            "ajil_delivery_age_seconds",
-            "Age of an alert when its destination took it.",
-            ("service",),
-            buckets=_AGE_SECONDS,
-            registry=registry,
+        self.age = catalogue.histogram(
+            "delivery_age_seconds",
+            "Age of an alert when its destination took it, digests and quiet hours included.",
+            _AGE_SECONDS,
+            service=service,
         )
-        self.circuit_open = Gauge(
-            "ajil_destination_circuit_open",
-            "1 while a destination that keeps failing is left alone between attempts.",
-            ("destination",),
-            registry=registry,
+        self.circuit_open = catalogue.gauge(
+            "destination_circuit_open",
+            "1 while a destination that failed five times in a row is left alone for up to a minute between attempts.",
+            destination=destination,
         )
-        self.reloads = Counter(
-            "ajil_subscriptions_reloads", "Changed subscription files.", ("result",), registry=registry
+        self.reloads = catalogue.counter(
+            "subscriptions_reloads",
+            "Changes of the subscriptions file.",
+            result="`applied`, `refused` (the old one stays in force; the log says why)",
         )

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from prometheus_client import CollectorRegistry
-
+    from stream.catalogue import Catalogue
     from stream.gateway.subscriptions.file import Destination, SubscriptionsFile
     from stream.settings import Settings
 
@@ -45,10 +44,10 @@ class Subscriptions:
     old one stays in force.
     """
 
-    def __init__(self, settings: Settings, registry: CollectorRegistry, backoff: Backoff = Backoff()) -> None:  # noqa: B008
+    def __init__(self, settings: Settings, catalogue: Catalogue, backoff: Backoff = Backoff()) -> None:  # noqa: B008
         assert settings.subscriptions is not None
         self._settings = settings
-        self._metrics = SubscriptionMetrics(registry)
+        self._metrics = SubscriptionMetrics(catalogue)
         self._backoff = backoff
         self._path = settings.subscriptions
         self._file = load(self._path)
