@@ -16,7 +16,7 @@ COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check kafka bench bench-kafka bench-gateway exact sanitize fuzz faults train eval tools lock clean
+.PHONY: help install demo test check kafka bench bench-kafka bench-gateway exact sanitize fuzz faults train eval e2e tools lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "make %-11s %s\n", $$1, $$2 }'
@@ -106,6 +106,9 @@ fuzz: $(FUZZ)  ## feed the classify stage whatever breaks it (SECONDS=60, ARGS=F
 
 faults: $(INSTALLED)  ## break workers, brokers and networks, and count what is lost (ARGS="--scenario NAME")
 	@$(VENV)/bin/python -m tests.broker.faults $(ARGS)
+
+e2e: $(INSTALLED)  ## all tests with a browser, Prometheus and Alertmanager, those that take long too
+	$(VENV)/bin/python -m pytest tests/e2e -m "long or not long" $(ARGS)
 
 tools:  ## install the Debian packages that the browser and monitoring tests need, and packages from npm
 	@missing=$$(for tool in $(TOOLS); do dpkg-query -W -f '$${db:Status-Status}' $$tool 2>/dev/null | grep -qx installed || echo $$tool; done; \
