@@ -8,7 +8,7 @@ SECONDS ?= 60
 
 VENV := .venv
 INSTALLED := $(VENV)/.installed
-AXE := build/node/node_modules/axe-core/axe.min.js
+NODE := build/node/node_modules/.package-lock.json
 TOOLS := chromium chromium-driver prometheus prometheus-alertmanager kcat faketime
 COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --no-build \
 	--generate-hashes --no-emit-index-url --custom-compile-command "make lock"
@@ -16,7 +16,7 @@ COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check kafka bench bench-kafka bench-gateway exact sanitize fuzz faults train eval tools lock clean
+.PHONY: help install demo test check kafka bench bench-kafka bench-gateway exact sanitize fuzz faults train eval e2e tools lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "make %-11s %s\n", $$1, $$2 }'
@@ -107,17 +107,20 @@ fuzz: $(FUZZ)  ## feed the classify stage whatever breaks it (SECONDS=60, ARGS=F
 faults: $(INSTALLED)  ## break workers, brokers and networks, and count what is lost (ARGS="--scenario NAME")
 	@$(VENV)/bin/python -m tests.broker.faults $(ARGS)
 
-tools:  ## install the Debian packages that the browser and monitoring tests need, and axe-core from npm
+e2e: $(INSTALLED)  ## all tests with a browser, Prometheus and Alertmanager, those that take long too
+	$(VENV)/bin/python -m pytest tests/e2e -m "long or not long" $(ARGS)
+
+tools:  ## install the Debian packages that the browser and monitoring tests need, and packages from npm
 	@missing=$$(for tool in $(TOOLS); do dpkg-query -W -f '$${db:Status-Status}' $$tool 2>/dev/null | grep -qx installed || echo $$tool; done; \
 		command -v npm >/dev/null || echo npm); \
 	test -n "$$missing" || { echo "All tools are installed: $(TOOLS)"; exit 0; }; \
 	command -v apt-get >/dev/null || { echo "make tools knows Debian's apt-get only; install yourself:" $$missing >&2; exit 1; }; \
 	root=$$(test "$$(id -u)" = 0 || echo sudo); \
 	$$root apt-get update && $$root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$missing
-	@$(MAKE) --no-print-directory --silent $(AXE)
+	@$(MAKE) --no-print-directory --silent $(NODE)
 
-# npm holds it to the hash in tests/e2e/package-lock.json; none of its scripts is run.
-$(AXE): tests/e2e/package.json tests/e2e/package-lock.json
+# npm holds them to the hashes in tests/e2e/package-lock.json; none of their scripts is run.
+$(NODE): tests/e2e/package.json tests/e2e/package-lock.json
 	@mkdir -p build/node
 	@cp $^ build/node
 	@npm ci --prefix build/node --ignore-scripts --no-audit --no-fund --silent

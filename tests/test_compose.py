@@ -207,3 +207,20 @@ def test_nobody_can_change_what_grafana_shows() -> None:
 
     assert environment["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
     assert environment["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
+
+
+def against_the_specification(file: Path) -> subprocess.CompletedProcess[str]:
+    """Check a compose file with the JSON Schema of the Compose specification, which check-jsonschema brings along."""
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(file)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_it_is_a_compose_file_by_the_specification(tmp_path: Path) -> None:
+    done = against_the_specification(ROOT / "docker-compose.yml")
+    assert done.returncode == 0, done.stdout
+
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    for right, wrong in (("mem_limit: 1g", "memory_limit: 1g"), ("retries: 12", "retries: [12]")):
+        assert right in text
+        (tmp_path / "broken.yml").write_text(text.replace(right, wrong), encoding="utf-8")
+        assert against_the_specification(tmp_path / "broken.yml").returncode == 1, wrong

@@ -39,7 +39,7 @@ def expanded(text: str) -> str:
 def queries(dashboard: dict[str, Any]) -> list[str]:
     """Every expression that a dashboard sends to Prometheus."""
     asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
-    asked += [annotation["expr"] for annotation in dashboard["annotations"]["list"]]
+    asked += [annotation["target"]["expr"] for annotation in dashboard["annotations"]["list"]]
     for variable in dashboard["templating"]["list"]:
         if variable["type"] == "query":
             asked.append(re.sub(r"label_values\((.+), \w+\)$", r"\1", variable["query"]["query"]))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from playwright.async_api import Browser, BrowserContext, Page
 
-AXE = Path(__file__).parents[2] / "build" / "node" / "node_modules" / "axe-core" / "axe.min.js"
+NODE_MODULES = Path(__file__).parents[2] / "build" / "node" / "node_modules"
 
 # A connection that was cut or refused is told on the console by the browser itself; nothing else may be.
 EXPECTED = re.compile(r"net::ERR_|the server responded with a status of (401|403|404|503)")
@@ -71,14 +71,20 @@ async def page(context: BrowserContext) -> AsyncIterator[Page]:
 
 
 @pytest.fixture(scope="session")
-def axe() -> str:
-    """The source of axe-core, which checks a page for what keeps people out."""
-    if AXE.exists():
-        return AXE.read_text(encoding="utf-8")
-    message = "axe-core is not installed: `make tools` installs it"
+def node_modules() -> Path:
+    """The folder of the packages from npm that tests need."""
+    if (NODE_MODULES / ".package-lock.json").exists():
+        return NODE_MODULES
+    message = "the packages of tests/e2e/package.json are not installed: `make tools` installs them"
     if os.environ.get("CI", "").lower() == "true":
         pytest.fail(message, pytrace=False)
     pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def axe(node_modules: Path) -> str:
+    """The source of axe-core, which checks a page for what keeps people out."""
+    return (node_modules / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture
