@@ -50,7 +50,7 @@ class AgentMetrics:
         )
         self.batch = catalogue.histogram(
             "batch_duration_seconds",
-            "From poll to commit, or from the commit before where a batch was read ahead. Its sum grows by the share of time "
+            "From poll to commit, or from the commit before where it was read ahead. Its sum grows by the share of time "
             "in which the agent is busy.",
             _BATCH_SECONDS,
             agent=_AGENT,
