@@ -50,8 +50,8 @@ class AgentMetrics:
         )
         self.batch = catalogue.histogram(
             "batch_duration_seconds",
-            "From poll to commit, or from the commit before where it was read ahead. Its sum grows by the share of time "
-            "in which the agent is busy.",
+            "From poll to commit; of a batch that was read ahead, from the commit before. Its sum grows by the share "
+            "of time in which the agent is busy.",
             _BATCH_SECONDS,
             agent=_AGENT,
         )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Consumer
 
+    from stream.gaps import Gaps
     from stream.metrics import Metrics
     from stream.progress import Partition, Progress
 
@@ -30,12 +31,14 @@ class Backlog:
         agent: str,
         consumer: Consumer,
         progress: dict[Partition, Progress],
+        gaps: Gaps,
         queued: Callable[[], int],
         metrics: Metrics,
     ) -> None:
         self._agent = agent
         self._consumer = consumer
         self._progress = progress
+        self._gaps = gaps
         self._queued = queued
         self._metrics = metrics
         self._measured = 0.0
@@ -50,7 +53,7 @@ class Backlog:
         for partition, progress in self._progress.items():
             # Cached: what the last fetch said. It is negative before the first one.
             low, high = self._consumer.get_watermark_offsets(ClientPartition(*partition), cached=True)
-            lag = max(0, high - max(progress.caution.offset, low))
+            lag = max(0, high - max(self._gaps.behind(partition, progress.caution.offset), low))
             waiting = max(0.0, (now - progress.oldest).total_seconds()) if lag and progress.oldest else 0.0
             self._metrics.lag.labels(self._agent, *partition).set(lag)
             self._metrics.lag_seconds.labels(self._agent, *partition).set(waiting)

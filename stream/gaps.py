@@ -44,12 +44,14 @@ class Gaps:
         self._log = log
         self._clock = clock
         self._next: dict[Partition, int] = {}
+        self._read: dict[Partition, int] = {}
+        """Behind the last record; `_next` may be further, behind the markers that follow it."""
         self._open: dict[Partition, list[tuple[int, int]]] = {}
         self._asked: dict[Partition, float] = {}
 
     def start(self, partition: Partition, offset: int) -> None:
         """Reading starts, or starts again, at `offset`."""
-        self._next[partition] = offset
+        self._next[partition] = self._read[partition] = offset
 
     def read(self, partition: Partition, offsets: Sequence[int]) -> None:
         """The next records have these offsets, in order."""
@@ -59,7 +61,19 @@ class Gaps:
                 if offset > expected:
                     self._open.setdefault(partition, []).append((expected, offset))
                 expected = max(expected, offset + 1)
-        self._next[partition] = max(expected, offsets[-1] + 1)
+        self._next[partition] = self._read[partition] = max(expected, offsets[-1] + 1)
+
+    def read_end(self, partition: Partition, offset: int) -> None:
+        """There are no records from the last one that was read up to `offset`, where the log ends for now."""
+        expected = self._next.get(partition, offset)
+        if offset > expected:
+            self._open.setdefault(partition, []).append((expected, offset))
+            self._next[partition] = offset
+
+    def behind(self, partition: Partition, committed: int) -> int:
+        """Where the first record lies that is not committed, as far as is known: not before the markers that follow the
+        last one, once that is committed."""
+        return max(committed, self._next[partition]) if committed >= self._read[partition] else committed
 
     def settle(self) -> None:
         """Find out about gaps, where that is due. Raises KafkaException when it should be tried again."""
@@ -71,6 +85,7 @@ class Gaps:
     def end(self, partition: Partition) -> None:
         """The partition goes to another member. Raises KafkaException when Kafka cannot be asked."""
         self._next.pop(partition, None)
+        self._read.pop(partition, None)
         self._asked.pop(partition, None)
         try:
             if partition in self._open:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
+
+from confluent_kafka import KafkaError as ClientError
 
 from stream.caution import MAX_DEATHS
 from stream.kafka import as_record, explain
@@ -11,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from confluent_kafka import Consumer, Message
-    from confluent_kafka import KafkaError as ClientError
 
     from stream.assignment import Assignment
     from stream.gaps import Gaps
@@ -52,63 +54,81 @@ class Reader:
     def read(self) -> list[Record]:
         """At most `batch_size` records, at least none, all of partitions that are held when it returns."""
         self._patience.alive()
-        messages = [message for message in self._fetch(POLL_SECONDS) if self._is_record(message)]
+        messages, ends = self._fetch(POLL_SECONDS)
         while self._assignment.changed or self._assignment.unprepared:
             # A record fetched before its partition was revoked belongs to the next owner. Where that is this member
             # again, and for all that it has kept, it reads on from what is committed.
-            dropped, messages = messages, []
+            dropped, messages, ends = messages, [], []
             self._take_up(dropped)
             if self._assignment.unprepared:
                 self._assignment.unprepared = False
                 self._patience.retry(lambda: self._prepare(self._patience.alive, self._assignment.progress.keys()))
             self._consumer.resume(self._consumer.assignment())
-        return self._hand_out(messages)
+        return self._hand_out(messages, ends)
 
     def read_ahead(self) -> list[Record]:
         """What was fetched behind the batch in hand; none where a worker has died near, or partitions come or go."""
         assignment = self._assignment
         if assignment.changed or any(progress.caution.suspicious for progress in assignment.progress.values()):
             return []
-        messages = self._fetch(0)
+        messages, ends = self._fetch(0)
         if assignment.changed:
             assignment.held += messages  # to be dropped, and read again, when the partitions are taken up
             return []
-        return self._hand_out([message for message in messages if self._is_record(message)])
+        return self._hand_out(messages, ends)
 
-    def _hand_out(self, messages: list[Message]) -> list[Record]:
+    def _hand_out(self, messages: list[Message], ends: list[Message]) -> list[Record]:
         by_partition: dict[Partition, list[Message]] = {}
         for message in messages:
             by_partition.setdefault((message.topic(), message.partition()), []).append(message)
         for partition, mine in by_partition.items():
             self._gaps.read(partition, [message.offset() for message in mine])
+        for end in ends:
+            self._gaps.read_end((end.topic(), end.partition()), end.offset())
         self._patience.retry(self._gaps.settle)
         return self._choose(messages, by_partition)
 
     def _take_up(self, dropped: list[Message]) -> None:
         self._patience.retry(lambda: self._assignment.take_up(dropped))
 
-    def _fetch(self, seconds: float) -> list[Message]:
-        """What there is, after at most so many seconds for the first record."""
-        messages = self._assignment.held[: self._batch_size]
+    def _fetch(self, seconds: float) -> tuple[list[Message], list[Message]]:
+        """The records that there are, after at most so many seconds for the first one, and ends of partitions that were
+        reached behind them."""
+        fetched = self._assignment.held[: self._batch_size]
         del self._assignment.held[: self._batch_size]
-        if not messages and seconds:
-            first = self._consumer.poll(seconds)
+        records, ends = self._sort(fetched)
+        until = time.monotonic() + seconds
+        while seconds and not records and not self._assignment.changed:
+            # An end alone is nothing to hand out: at a steady rate there would be one behind every record.
+            first = self._consumer.poll(max(0.0, until - time.monotonic()))
             if first is None:
-                return []
-            messages = [first]
-        # consume(n, timeout) would wait its time-out out for the n-th record: take what has been fetched already.
-        if len(messages) < self._batch_size:
-            messages += self._consumer.consume(self._batch_size - len(messages), 0)
-        return messages
+                return [], ends
+            more, reached = self._sort([first])
+            records += more
+            ends += reached
+            if time.monotonic() >= until:
+                break
+        if len(records) < self._batch_size:
+            # consume(n, timeout) would wait its time-out out for the n-th record: take what has been fetched already.
+            more, reached = self._sort(self._consumer.consume(self._batch_size - len(records), 0))
+            records += more
+            ends += reached
+        return records, ends
 
-    def _is_record(self, message: Message) -> bool:
-        error = message.error()
-        if error is None:
-            return True
-        self._on_error(error)
-        self._assignment.raise_if_fatal(error)
-        self._patience.tell("cannot read", error=explain(error))
-        return False
+    def _sort(self, messages: list[Message]) -> tuple[list[Message], list[Message]]:
+        """Records, and ends of partitions. What else the client reports is counted and told."""
+        records, ends = [], []
+        for message in messages:
+            error = message.error()
+            if error is None:
+                records.append(message)
+            elif error.code() == ClientError._PARTITION_EOF:
+                ends.append(message)
+            else:
+                self._on_error(error)
+                self._assignment.raise_if_fatal(error)
+                self._patience.tell("cannot read", error=explain(error))
+        return records, ends
 
     def _choose(self, messages: list[Message], by_partition: dict[Partition, list[Message]]) -> list[Record]:
         """All of them, unless a worker has died near one: then some of that one's partition alone."""

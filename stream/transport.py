@@ -100,7 +100,7 @@ class Transport:
             self._agent, self._clients.group, consumer, gaps, self._settings, self._metrics, self._log
         )
         self._patience.watch = Backlog(
-            self._agent, consumer, assignment.progress, lambda: self._publisher.queued, self._metrics
+            self._agent, consumer, assignment.progress, gaps, lambda: self._publisher.queued, self._metrics
         ).measure
         self._reader = Reader(
             consumer, assignment, gaps, self._settings.batch_size, self._patience, self._on_error, self._prepare

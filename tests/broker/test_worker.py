@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from stream.records import EnrichedArticle, read, story_id
@@ -63,7 +63,7 @@ def test_articles_flow_and_the_books_balance(kafka: KafkaServer, topics: Topics,
         assert worker.metric("ajil_articles_enriched_total") == 300
         assert worker.metric("ajil_records_rejected_total", reason="invalid_json") == 1
         assert worker.metric("ajil_model_info") == 3
-        assert worker.metric("ajil_agent_ready") == 3
+        wait_for("all agents", lambda: worker.metric("ajil_agent_ready") == 3)
         assert worker.metric("ajil_article_age_seconds_count", since="ingested") == 300
         assert worker.metric("ajil_topic_confidence_ratio_count", lang="en") == 300
         assert worker.metric("ajil_drift_psi", lang="en", feature="topic") > 1  # one topic alone
@@ -91,6 +91,24 @@ def test_articles_flow_and_the_books_balance(kafka: KafkaServer, topics: Topics,
     (rejected,) = consume_all(kafka.address, topics.rejected)
     assert (rejected.key, rejected.value, rejected.headers[:2]) == (b"bad", b"{broken", (("h", b"\xff"), ("n", None)))
     assert len(consume_all(kafka.address, topics.signals)) == 301
+
+
+def test_markers_of_transactions_are_no_lag(kafka: KafkaServer, topics: Topics, tmp_path: Path) -> None:
+    """A producer in transactions leaves one behind its last record, an aborted one leaves more; nothing waits."""
+    producer = Producer({"bootstrap.servers": kafka.address, "transactional.id": f"t.{topics.raw}"})
+    producer.init_transactions(30)
+    for number, end in enumerate((producer.commit_transaction, producer.abort_transaction)):
+        producer.begin_transaction()
+        record = article(number)
+        producer.produce(topics.raw, value=record.value, key=record.key, partition=0)
+        end(30)
+    with WorkerProcess(tmp_path, environment(kafka.address, topics)).wait_ready() as worker:
+        wait_for_outputs(kafka, topics, 1)
+        raw = {"agent": "classify", "topic": topics.raw, "partition": "0"}
+        wait_for("lag known", lambda: f'topic="{topics.raw}"' in worker.get("/metrics")[1])
+        wait_for("lag 0", lambda: worker.metric("ajil_consumer_lag_records", **raw) == 0)
+        assert worker.metric("ajil_records_lost_total") == 0
+        assert worker.stop() == 0
 
 
 POISON = {

@@ -160,6 +160,8 @@ class FakeConsumer:
         self.assigned: dict[int, int] = {}
         """Partition -> position."""
         self.paused: set[int] = set()
+        self._ends: dict[int, int] = {}
+        """Partition -> the end that was told; each is told once."""
         self.target: list[int] | None = None
         self.generation = 0
         self._callbacks: dict[str, Callable[..., None]] = {}
@@ -197,6 +199,7 @@ class FakeConsumer:
         start = Committed(0, None)  # "earliest" finds the rest
         self.assigned = {p.partition: self.kafka.committed.get(p.partition, start).offset for p in places}
         self.paused.clear()
+        self._ends.clear()
 
     def pause(self, places: list[TopicPartition]) -> None:
         self.paused |= {place.partition for place in places}
@@ -209,6 +212,7 @@ class FakeConsumer:
         if place.partition not in self.assigned:
             raise _failed(KafkaError._STATE)
         self.assigned[place.partition] = place.offset
+        self._ends.pop(place.partition, None)
 
     def poll(self, timeout: float) -> FakeMessage | None:
         self.kafka.called(self, "poll")
@@ -232,6 +236,12 @@ class FakeConsumer:
                 fetched.append(FakeMessage(partition=partition, offset=position))
                 position += 1
                 self.assigned[partition] = position
+            end = self.kafka.ends[partition]
+            if position == end and self._ends.get(partition) != end and len(fetched) < count:
+                self._ends[partition] = end
+                fetched.append(
+                    FakeMessage(partition=partition, offset=end, error=KafkaError(KafkaError._PARTITION_EOF))
+                )
         return fetched
 
     def committed(self, places: list[TopicPartition], timeout: float) -> list[TopicPartition]:

@@ -95,3 +95,33 @@ def test_records_held_back_for_a_while_are_no_gap() -> None:
     reading.read(0, 1, 2, 3)
     reading.read(2, 3, 4)
     assert reading.log.asked == 0
+
+
+def test_markers_behind_the_last_record_are_nothing_that_waits() -> None:
+    reading = Reading()
+    reading.read(0, 1)
+    reading.gaps.read_end(RAW, 4)
+    assert reading.gaps.behind(RAW, 1) == 1, "the record at 1 is not committed"
+    assert reading.gaps.behind(RAW, 2) == 4
+    reading.read(4)
+    assert reading.gaps.behind(RAW, 2) == 2
+    assert reading.gaps.behind(RAW, 5) == 5
+    assert reading.lost == 0
+
+
+def test_records_deleted_before_the_end_are_counted_though_none_follows() -> None:
+    reading = Reading()
+    reading.read(0, 1)
+    reading.log.low = 9
+    reading.gaps.read_end(RAW, 9)
+    reading.gaps.settle()
+    assert reading.lost == 7
+    reading.read(9)
+    assert reading.lost == 7
+
+
+def test_an_end_of_a_partition_that_is_gone_means_nothing() -> None:
+    reading = Reading()
+    reading.gaps.end(RAW)
+    reading.gaps.read_end(RAW, 9)
+    assert reading.log.asked == 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka import KafkaError
+from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
 from stream.metrics import Metrics
@@ -153,6 +154,17 @@ def test_of_all_refused_outputs_the_one_that_spoilt_the_transaction_is_told() ->
     (told,) = [line for line in logs if line["event"].startswith("Kafka refused outputs")]
     assert told["refused"] == 4
     assert "max.message.bytes" in told["remedy"]
+
+
+@pytest.mark.parametrize("exactly_once", [False, True])
+def test_the_end_of_a_partition_is_no_error_and_no_batch(exactly_once: bool) -> None:
+    worker = Worker(kafka_with(3, exactly_once=exactly_once))
+    records = worker.poll()
+    assert [record.place.offset for record in records] == [0, 1, 2]
+    assert worker.transport.read_ahead() == []
+    assert worker.publish(records)
+    assert worker.transport.poll() == []
+    assert "ajil_kafka_client_errors_total{" not in generate_latest(worker.metrics.registry).decode()
 
 
 def lost(worker: Worker) -> float:
