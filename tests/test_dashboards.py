@@ -27,6 +27,8 @@ EACH_PANEL = pytest.mark.parametrize(
 )
 # As Grafana does it, for a range of an hour and all instances.
 VARIABLES = {"$__rate_interval": "1m", "$instance": ".*", "$lang": ".*"}
+TRACED = ("article_age", "alert_age", "gateway_alert_delay", "delivery_age")
+"""Histograms that have exemplars."""
 
 
 def expanded(text: str) -> str:
@@ -96,6 +98,17 @@ def test_a_panel_says_what_one_sees(name: str, panel: dict[str, Any]) -> None:
     assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
     # Where nothing is the good case, an empty panel must not look broken.
     assert panel["fieldConfig"]["defaults"]["noValue"]
+
+
+@EACH_PANEL
+def test_traces_are_drawn_once_where_a_histogram_has_them(name: str, panel: dict[str, Any]) -> None:
+    drawn: dict[str, int] = {}
+    for target in panel["targets"]:
+        asked = re.search(rf"ajil_({'|'.join(TRACED)})_seconds_bucket{{[^}}]*}}", target["expr"])
+        assert asked or "exemplar" not in target
+        if asked:
+            drawn[asked[0]] = drawn.get(asked[0], 0) + target.get("exemplar", False)
+    assert set(drawn.values()) <= {1}, drawn
 
 
 @EACH_PANEL
