@@ -100,6 +100,16 @@ def test_a_panel_says_what_one_sees(name: str, panel: dict[str, Any]) -> None:
     assert panel["fieldConfig"]["defaults"]["noValue"]
 
 
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_titles_of_numbers_can_be_read_on_a_small_screen(name: str) -> None:
+    for panel in DASHBOARDS[name]["panels"]:
+        if panel["type"] == "stat":
+            # At 1,366 pixels a column has 55, the gap to the next one included; the signs for description and link have
+            # 64, borders and gaps 18, a letter of Grafana's font 6.3 on average.
+            room = 55 * panel["gridPos"]["w"] - 64 - 18
+            assert 6.3 * len(panel["title"]) < room, panel["title"]
+
+
 @EACH_PANEL
 def test_traces_are_drawn_once_where_a_histogram_has_them(name: str, panel: dict[str, Any]) -> None:
     drawn: dict[str, int] = {}

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
 # Panels that have something to show in every demo: everything but what failed, and what only people do.
 SHOWN = {
-    "Workers up",
+    "Workers",
+    "Gateways",
     "Gateways up",
-    "Oldest article or signal that waits",
+    "Oldest wait",
     "How many articles come in, and what becomes of them?",
     "How far behind are the workers?",
     "How old is an article when it is enriched?",
@@ -44,7 +45,7 @@ SHOWN = {
     "How many articles are breaking, and why?",
     "How many alerts go out?",
     "How many stories are open?",
-    "Open alert streams",
+    "Open streams",
     "How long from alert to reader?",
     "Do deliveries succeed?",
     "How old is an alert when its destination takes it?",
