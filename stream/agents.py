@@ -34,7 +34,10 @@ class AgentMetrics:
             "records_in_flight", "Records handed to an agent whose outputs Kafka has not acknowledged.", agent=_AGENT
         )
         self.returned = catalogue.counter(
-            "records_returned", "Records of aborted transactions; they are consumed again.", agent=_AGENT
+            "records_returned",
+            "Records of batches that were given up: their transaction was aborted, or they were read ahead when partitions "
+            "came or went. They are consumed again, here or by another worker.",
+            agent=_AGENT,
         )
         self.lost = catalogue.counter(
             "records_lost",
