@@ -35,8 +35,8 @@ class AgentMetrics:
         )
         self.returned = catalogue.counter(
             "records_returned",
-            "Records of batches that were given up: their transaction was aborted, or they were read ahead when partitions "
-            "came or went. They are consumed again, here or by another worker.",
+            "Records of batches that were given up: their transaction was aborted, or they were read ahead when "
+            "partitions came or went. They are consumed again, here or by another worker.",
             agent=_AGENT,
         )
         self.lost = catalogue.counter(
