@@ -143,6 +143,11 @@ class Fault:
         wait_for(f"{self._alert} firing", lambda: self._system.prometheus.firing(self._alert, **self._labels), 120)
         return self
 
+    def wait_fired(self) -> Self:
+        """Until it has fired, be that over by now."""
+        wait_for(f"{self._alert} fired", self._fired_at, 120)
+        return self
+
     def wait_told(self) -> Self:
         """Until it is firing and has been told."""
         self.wait_firing()
@@ -167,8 +172,12 @@ class Fault:
         return bool(self._notices("firing", self.made))
 
     def _time(self, told: float | None, over: float) -> None:
-        fired = self._system.prometheus.fired_at(self._alert, self.made, **self._labels)
+        fired = self._fired_at()
+        assert fired
         self._system.timings.append(Timing(self._alert, fired - self.made, told, over))
+
+    def _fired_at(self) -> float | None:
+        return self._system.prometheus.fired_at(self._alert, self.made, **self._labels)
 
     def _notices(self, status: str, since: float) -> list[Notice]:
         return self._system.receiver.told(self._alert, status, since, **self._labels)

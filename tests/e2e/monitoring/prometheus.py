@@ -123,12 +123,12 @@ class Prometheus(_Program):
         alerts = self._ask("/api/v1/alerts")["alerts"]
         return any(alert["state"] == "firing" and wanted <= alert["labels"].items() for alert in alerts)
 
-    def fired_at(self, alertname: str, since: float, **labels: str) -> float:
+    def fired_at(self, alertname: str, since: float, **labels: str) -> float | None:
         """When an alert began to fire, to a scrape interval: the first time after `since` (both of `time.time`)."""
         wanted = {"alertname": alertname, "alertstate": "firing", **labels}
         selector = ", ".join(f'{name}="{value}"' for name, value in wanted.items())
         series = self.query_range(f"ALERTS{{{selector}}}", since, time.time(), self.scrape_seconds)
-        return min(float(one["values"][0][0]) for one in series)
+        return min((float(one["values"][0][0]) for one in series), default=None)
 
     def _ask(self, path: str, **query: str) -> Any:
         try:

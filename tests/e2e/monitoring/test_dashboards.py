@@ -14,6 +14,7 @@ from tests.conftest import require_tool
 from tests.e2e.monitoring.grafana import DASHBOARDS, expanded, problem, queries, variables
 from tests.exposition import samples
 from tests.test_rules import RECORDED
+from tests.worker_process import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +53,14 @@ def test_every_panel_has_something_to_show(name: str, system: System) -> None:
         time.sleep(1)
 
     assert found == []
+
+
+@pytest.mark.parametrize(
+    "judged", ["ajil_feedback_topics_total", "ajil_feedback_breaking_total{said='true', result='wrong'}"]
+)
+def test_what_editors_say_meets_the_answers(judged: str, system: System) -> None:
+    """Their panels show zero from the start, whether or not anybody says anything."""
+    wait_for(judged, lambda: system.prometheus.query(f"sum({judged}) > 0"))
 
 
 def example(expression: str) -> list[str]:

@@ -34,6 +34,8 @@ STORM = 8
 STORM_EVERY = 8
 """Breaking stories that one outlet tells at once, and rounds between two such storms: the outlet's limit in these tests
 lets four out, and two more a minute."""
+FALSE_EVERY = 32
+"""Rounds between two breaking articles that an editor says are not: under the fifth at which an alert would fire."""
 TIMEOUT = 2.0
 
 
@@ -59,6 +61,8 @@ class Traffic:
         self._settings, self._url, self._subscriptions = settings, url, subscriptions
         self._stopped = threading.Event()
         self._stories = itertools.count()
+        self._opened: str | None = None
+        """An article of the newest story that was told to its end."""
         # Never gives up: what a broker that is away misses comes when it is back.
         self._producer = Producer(
             {"bootstrap.servers": settings.brokers, "message.timeout.ms": 0, "linger.ms": 5, "log_level": 0}
@@ -95,7 +99,10 @@ class Traffic:
                 # Three outlets tell a story, so that it is opened, updated and confirmed.
                 if number % 3 == 0:
                     story = next(self._stories)
-                self._produce(_story(story, f"outlet{story}-{number % 3}.example"))
+                article = _story(story, f"outlet{story}-{number % 3}.example")
+                self._produce(article)
+                if number % 3 == 2:
+                    self._opened = json.loads(article)["id"]
                 if self.wolf.is_set() and number % STORM_EVERY == 0:
                     for _ in range(STORM):
                         self._produce(_story(next(self._stories), "storm.example"))
@@ -117,9 +124,12 @@ class Traffic:
                     self._post("/v1/articles", article)
             if number % 4 == 0:
                 self._post("/v1/articles", {"title": 7})
-                self._post("/v1/feedback", {"id": article["id"], "topic": "politics"})
+                # Of one that its worker has had time to answer.
+                self._post("/v1/feedback", {"id": f"http-{number - 4}", "topic": "politics", "breaking": False})
                 self._get("/nowhere")
                 self._edit(number)
+            if number % FALSE_EVERY == 0 and self._opened:
+                self._post("/v1/feedback", {"id": self._opened, "breaking": False})
             yield
 
     def _edit(self, number: int) -> None:
