@@ -167,6 +167,22 @@ def test_the_end_of_a_partition_is_no_error_and_no_batch(exactly_once: bool) -> 
     assert "ajil_kafka_client_errors_total{" not in generate_latest(worker.metrics.registry).decode()
 
 
+def test_reading_ahead_of_a_backlog_without_end_is_progress_and_measures_it() -> None:
+    """Where each batch is taken up behind the one before, nothing polls."""
+    worker = Worker(kafka_with(40))
+    records = worker.poll()
+    lag = {"agent": "alerts", "topic": "raw", "partition": "0"}
+    for _ in range(3):
+        ahead = worker.transport.read_ahead()
+        worker.transport._patience.last_beat = 0.0
+        assert worker.publish(records)
+        records = ahead
+    worker.transport._patience.watch.__self__._measured = 0.0  # type: ignore[attr-defined]
+    worker.transport.read_ahead()
+    assert worker.transport.last_beat > 0
+    assert worker.metrics.registry.get_sample_value("ajil_consumer_lag_records", lag) == 28
+
+
 def lost(worker: Worker) -> float:
     return worker.metrics.registry.get_sample_value("ajil_records_lost_total", {"topic": "raw"}) or 0.0
 
