@@ -34,7 +34,9 @@ class AgentMetrics:
             "records_in_flight", "Records handed to an agent whose outputs Kafka has not acknowledged.", agent=_AGENT
         )
         self.returned = catalogue.counter(
-            "records_returned", "Records of aborted transactions; they are consumed again.", agent=_AGENT
+            "records_returned",
+            "Records of batches dropped before their commit (an aborted transaction, a rebalance), consumed again.",
+            agent=_AGENT,
         )
         self.lost = catalogue.counter(
             "records_lost",
