@@ -111,8 +111,16 @@ def test_bins_have_every_value_and_shares_of_one(values: list[float]) -> None:
     assert len(bins.shares) == len(bins.edges) + 1
     assert sum(bins.shares) == pytest.approx(1, abs=0.001)
     assert bins.edges == sorted(set(bins.edges))
-    counted = np.bincount([bins.index(round(value, 6)) for value in values], minlength=len(bins.shares)) / len(values)
+    counted = np.bincount([bins.index(value) for value in values], minlength=len(bins.shares)) / len(values)
     assert counted == pytest.approx(bins.shares, abs=0.001)
+
+
+@pytest.mark.parametrize("edge", [1 / 12, 1 / 7, 1 / 6, 2 / 3])
+def test_a_share_that_is_an_edge_is_served_in_the_bin_that_it_was_counted_in(edge: float) -> None:
+    bins = Bins.of(np.array([0.0] * 5 + [edge] * 5 + [1.0] * 5), np.ones(15))
+
+    assert bins == Bins([0.0, round(edge, 6)], [0.3333, 0.3333, 0.3333])
+    assert bins.index(edge) == 1
 
 
 @pytest.mark.parametrize("lang", ["ar", "en", "fr"])
