@@ -34,7 +34,10 @@ class AgentMetrics:
             "records_in_flight", "Records handed to an agent whose outputs Kafka has not acknowledged.", agent=_AGENT
         )
         self.returned = catalogue.counter(
-            "records_returned", "Records of aborted transactions; they are consumed again.", agent=_AGENT
+            "records_returned",
+            "Records of batches that were dropped, for a transaction was aborted or partitions came or went; they are "
+            "consumed again, by this worker or another.",
+            agent=_AGENT,
         )
         self.lost = catalogue.counter(
             "records_lost",
