@@ -126,6 +126,14 @@ def test_a_share_of_few_words_is_counted_in_the_bin_that_it_made() -> None:
     assert window.measure().psi["vocabulary"] < 0.001
 
 
+@pytest.mark.parametrize("edge", [1 / 12, 1 / 7, 1 / 6, 2 / 3])
+def test_a_share_that_is_an_edge_is_served_in_the_bin_that_it_was_counted_in(edge: float) -> None:
+    bins = Bins.of(np.array([0.0] * 5 + [edge] * 5 + [1.0] * 5), np.ones(15))
+
+    assert bins == Bins([0.0, round(edge, 6)], [0.3333, 0.3333, 0.3333])
+    assert bins.index(edge) == 1
+
+
 @pytest.mark.parametrize("lang", ["ar", "en", "fr"])
 def test_the_shipped_bundle_says_what_is_usual(lang: str) -> None:
     known = Bundle.read(SHIPPED).manifest.languages[lang]
