@@ -35,8 +35,7 @@ class AgentMetrics:
         )
         self.returned = catalogue.counter(
             "records_returned",
-            "Records of batches that were given up: their transaction was aborted, or they were read ahead when "
-            "partitions came or went. They are consumed again, here or by another worker.",
+            "Records of batches dropped before their commit (an aborted transaction, a rebalance), consumed again.",
             agent=_AGENT,
         )
         self.lost = catalogue.counter(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Answers", "BreakingJudgement", "Judgement", "TopicJudgement"]
 
 MOST = 100_000
-"""Answers: a day and more of one article a second, in 3 MB."""
+"""Answers: a day and more of one article a second, in 3.4 MB."""
 
 LIFETIME = 48 * 3600.0
 """Seconds. Who corrects does so in the same shift or the next day; what comes later judges a model of before."""

@@ -69,15 +69,18 @@ class Caution:
     @property
     def deaths(self) -> int:
         """How often a worker died with the record at `offset`, and nothing else, in hand."""
-        return self._trial.marks
+        return self._before.marks
 
     def metadata(self, offset: int | None = None) -> str:
         """What to commit with `offset`: by default the one reached, else one that is reached when the batch is done."""
         return str(self._trial if offset is None else self._after(offset))
 
     def mark(self) -> None:
-        """The record at `offset` is about to be handed out alone; commit `metadata()` first."""
-        self._trial = self._trial._replace(marks=self._trial.marks + 1)
+        """The record at `offset` is about to be handed out alone; commit `metadata()` first.
+
+        One that comes back to this very worker, as from an aborted transaction, has killed nobody: it keeps its mark.
+        """
+        self._trial = self._trial._replace(marks=self._before.marks + 1)
 
     def passed(self, offset: int) -> None:
         """Everything before `offset` is done."""

@@ -60,7 +60,9 @@ class Clients:
             log.info("topics not checked", reason=str(error))
 
     def consumer(self, on_error: Callable[[ClientError], None]) -> Consumer:
-        return Consumer(consumer_config(self._settings, self.group) | {"error_cb": on_error})
+        # Where nothing but transaction markers follows the last record, nothing waits: only a partition's end says so.
+        more = {"enable.partition.eof": True, "error_cb": on_error}
+        return Consumer(consumer_config(self._settings, self.group) | more)
 
     def producer(self, on_error: Callable[[ClientError], None], transaction_seconds: int) -> Producer:
         config = producer_config(self._settings) | {"error_cb": on_error}

@@ -48,6 +48,8 @@ class Gaps:
         """Behind the last record; `_next` may be further, behind the markers that follow it."""
         self._open: dict[Partition, list[tuple[int, int]]] = {}
         self._asked: dict[Partition, float] = {}
+        self._told: dict[Partition, int] = {}
+        """What was lost before it has been told; a batch that is read again has the same gaps."""
 
     def start(self, partition: Partition, offset: int) -> None:
         """Reading starts, or starts again, at `offset`."""
@@ -61,7 +63,8 @@ class Gaps:
                 if offset > expected:
                     self._open.setdefault(partition, []).append((expected, offset))
                 expected = max(expected, offset + 1)
-        self._next[partition] = self._read[partition] = max(expected, offsets[-1] + 1)
+        self._next[partition] = max(expected, offsets[-1] + 1)
+        self._read[partition] = max(self._read[partition], offsets[-1] + 1)
 
     def read_end(self, partition: Partition, offset: int) -> None:
         """There are no records from the last one that was read up to `offset`, where the log ends for now."""
@@ -93,6 +96,7 @@ class Gaps:
         finally:
             self._asked.pop(partition, None)
             self._open.pop(partition, None)
+            self._told.pop(partition, None)
 
     def _settle(self, partition: Partition) -> None:
         low, _ = self._consumer.get_watermark_offsets(ClientPartition(*partition), timeout=10)
@@ -102,6 +106,10 @@ class Gaps:
                 self.tell(partition, first, min(low, end))
 
     def tell(self, partition: Partition, first: int, end: int) -> None:
+        first = max(first, self._told.get(partition, first))
+        if first >= end:
+            return
+        self._told[partition] = end
         self._metrics.lost.labels(partition[0]).inc(end - first)
         self._log.error(
             "records were deleted before they were read: make retention.ms longer, or the worker faster",

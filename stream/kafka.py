@@ -136,8 +136,6 @@ def consumer_config(settings: Settings, group: str) -> dict[str, Any]:
         # "latest" would skip what was produced before the first start.
         "auto.offset.reset": "earliest",
         "isolation.level": "read_committed",
-        # Where nothing but transaction markers follows the last record, nothing waits: only this says so.
-        "enable.partition.eof": True,
         "max.poll.interval.ms": int(max(settings.max_poll_interval, settings.session_timeout) * 1000),
         "fetch.message.max.bytes": settings.max_record_bytes,
         "fetch.max.bytes": max(settings.max_record_bytes, 1 << 20),  # librdkafka's own 50 MB hold a slow link up

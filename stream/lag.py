@@ -13,6 +13,7 @@ from confluent_kafka import (
     KafkaException,
     TopicPartition,
 )
+from confluent_kafka import KafkaError as ClientError
 
 from stream.errors import KafkaError
 from stream.kafka import client_config, explain, require_topics
@@ -56,7 +57,7 @@ def measure(settings: Settings, admin: AdminClient, cluster: ClusterMetadata, gr
         places = [TopicPartition(topic, partition) for partition in partitions]
         asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)])
         offsets = {p.partition: p.offset for p in asked[group].result().topic_partitions}
-        ends, ages = _read(settings, topic, offsets)
+        ends, ages, read = _read(settings, topic, offsets)
     except KafkaException as error:
         raise KafkaError(f"cannot ask for the group {group}: {explain(error)}") from None
     owners = {
@@ -75,7 +76,7 @@ def measure(settings: Settings, admin: AdminClient, cluster: ClusterMetadata, gr
                 partition,
                 offsets[partition] if offsets[partition] >= 0 else None,
                 ends[partition][1],
-                ends[partition][1] - max(offsets[partition], ends[partition][0]),
+                0 if partition in read else ends[partition][1] - max(offsets[partition], ends[partition][0]),
                 ages.get(partition),
                 owners.get(partition),
             )
@@ -86,18 +87,27 @@ def measure(settings: Settings, admin: AdminClient, cluster: ClusterMetadata, gr
 
 def _read(
     settings: Settings, topic: str, offsets: dict[int, int]
-) -> tuple[dict[int, tuple[int, int]], dict[int, float]]:
-    """-> partition -> (first, end) offset, and the age in seconds of the first unread record where there is one."""
-    consumer = Consumer(client_config(settings) | {"group.id": "ajil.reader", "enable.auto.commit": False})
+) -> tuple[dict[int, tuple[int, int]], dict[int, float], set[int]]:
+    """-> partition -> (first, end) offset; the age in seconds of the first unread record where there is one; and the
+    partitions where nothing but markers of transactions is unread."""
+    config = {"group.id": "ajil.reader", "enable.auto.commit": False, "enable.partition.eof": True}
+    consumer = Consumer(client_config(settings) | config)
     try:
         ends = {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10) for p in offsets}
         starts = {p: max(offsets[p], ends[p][0]) for p in offsets if max(offsets[p], ends[p][0]) < ends[p][1]}
         consumer.assign([TopicPartition(topic, p, offset) for p, offset in starts.items()])
         ages: dict[int, float] = {}
+        read: set[int] = set()
         until = time.monotonic() + OLDEST_SECONDS
-        while len(ages) < len(starts) and time.monotonic() < until:
+        while len(ages) + len(read) < len(starts) and time.monotonic() < until:
             message = consumer.poll(0.2)
-            if message is None or message.error() is not None or message.partition() in ages:
+            if message is None or message.partition() in ages:
+                continue
+            error = message.error()
+            if error is not None:
+                # Before the end of an open transaction's records, the end comes too early.
+                if error.code() == ClientError._PARTITION_EOF and message.offset() >= ends[message.partition()][1]:
+                    read.add(message.partition())
                 continue
             kind, milliseconds = message.timestamp()
             if kind != TIMESTAMP_NOT_AVAILABLE:
@@ -105,4 +115,4 @@ def _read(
             consumer.pause([TopicPartition(topic, message.partition())])
     finally:
         consumer.close()
-    return ends, ages
+    return ends, ages, read

@@ -126,7 +126,8 @@ class Metrics(AgentMetrics):
 
         self.judgements = catalogue.counter(
             "feedback_judgements",
-            "Feedback that says what is right. What exceeds the two below is of articles that no worker remembers.",
+            "Feedback that says what is right. What exceeds the two below is of articles that no worker remembers, or "
+            "that were judged before.",
             about="`topic`, `breaking` (withdrawn alerts included)",
         )
         self.judged_topics = catalogue.counter(

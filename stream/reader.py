@@ -68,6 +68,7 @@ class Reader:
 
     def read_ahead(self) -> list[Record]:
         """What was fetched behind the batch in hand; none where a worker has died near, or partitions come or go."""
+        self._patience.alive()  # as long as a backlog lasts, nothing else does
         assignment = self._assignment
         if assignment.changed or any(progress.caution.suspicious for progress in assignment.progress.values()):
             return []

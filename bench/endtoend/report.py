@@ -11,13 +11,13 @@ import click
 
 __all__ = ["report"]
 
-BASE = "confluent-kafka loop"
+BASE = "Ajil"
 
 
 def report(figures: dict[str, Any], plot: Path | None) -> None:
     """Print the tables; with `plot`, draw articles a second and CPU."""
     rows = _rows(figures["runs"])
-    print("\n| way | articles/s | of the bare loop | CPU ms an article | of the bare loop | peak MB | lost, repeated |")
+    print("\n| way | articles/s | of Ajil's | CPU ms an article | of Ajil's | peak MB | lost, repeated |")
     print("|---|---|---|---|---|---|---|")
     for name, row in rows.items():
         cells = [
@@ -56,7 +56,7 @@ def _by_way(runs: list[dict[str, Any]], kind: str) -> dict[str, list[dict[str, A
 
 
 def _rows(runs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Way -> medians; a ratio is taken within a round, against the bare loop of that round."""
+    """Way -> medians; a ratio is taken within a round, against Ajil in that round."""
     base = {run["round"]: run for run in runs if run["kind"] == "throughput" and run["way"] == BASE}
     rows = {}
     for name, mine in _by_way(runs, "throughput").items():

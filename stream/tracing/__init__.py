@@ -31,11 +31,12 @@ def open_tracing(service: str, environ: Mapping[str, str] = os.environ) -> Traci
     off = environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or environ.get("OTEL_TRACES_EXPORTER") == "none"
     if endpoint is None or off:
         return Tracing()
-    for name in PROTOCOLS:
-        if environ.get(name, PROTOCOL) not in ("", PROTOCOL):
-            raise SettingError(
-                f"{name} is {environ[name]}, and Ajil speaks {PROTOCOL}, to port 4318 of most collectors"
-            )
+    # The first that is set holds: what else the environment's programs send may go another way.
+    protocol = next((name for name in PROTOCOLS if environ.get(name)), None)
+    if protocol is not None and environ[protocol] != PROTOCOL:
+        raise SettingError(
+            f"{protocol} is {environ[protocol]}, and Ajil speaks {PROTOCOL}, to port 4318 of most collectors"
+        )
     try:
         from stream.tracing.otel import OtelTracing
     except ModuleNotFoundError as error:

@@ -13,7 +13,9 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
+from stream.lag import measure
 from stream.records import EnrichedArticle, read, story_id
+from stream.settings import Settings
 from tests.exposition import lint
 from tests.kafka_client import Record, Topics, consume_all, create_topic, produce
 from tests.worker_process import WorkerProcess, environment, wait_for
@@ -109,6 +111,11 @@ def test_markers_of_transactions_are_no_lag(kafka: KafkaServer, topics: Topics, 
         wait_for("lag 0", lambda: worker.metric("ajil_consumer_lag_records", **raw) == 0)
         assert worker.metric("ajil_records_lost_total") == 0
         assert worker.stop() == 0
+    settings = Settings(brokers=kafka.address)
+    admin = AdminClient({"bootstrap.servers": kafka.address})
+    told = measure(settings, admin, admin.list_topics(timeout=10), f"g.{topics.raw}", topics.raw)
+    assert [partition.records for partition in told.partitions] == [0, 0, 0, 0]
+    assert told.partitions[0].committed != told.partitions[0].end
 
 
 POISON = {

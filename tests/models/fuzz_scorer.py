@@ -63,6 +63,7 @@ def agree(chance: random.Random, *, styled: bool) -> None:
     np.testing.assert_allclose(native.decision, numpy.decision, rtol=0, atol=1e-12)
     assert native.words.tolist() == numpy.words.tolist()
     assert native.terms.tolist() == numpy.terms.tolist()
+    assert native.unknown.tolist() == numpy.unknown.tolist()
     assert native.explanation == numpy.explanation
     title, known = chance.choice([None, text_of(chance)]), chance.random() < 0.8
     for body in texts:

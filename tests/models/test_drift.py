@@ -111,8 +111,27 @@ def test_bins_have_every_value_and_shares_of_one(values: list[float]) -> None:
     assert len(bins.shares) == len(bins.edges) + 1
     assert sum(bins.shares) == pytest.approx(1, abs=0.001)
     assert bins.edges == sorted(set(bins.edges))
-    counted = np.bincount([bins.index(round(value, 6)) for value in values], minlength=len(bins.shares)) / len(values)
+    counted = np.bincount([bins.index(value) for value in values], minlength=len(bins.shares)) / len(values)
     assert counted == pytest.approx(bins.shares, abs=0.001)
+
+
+def test_a_share_of_few_words_is_counted_in_the_bin_that_it_made() -> None:
+    """Edges are rounded, and few words have few shares: a ninth and a third of them lie at edges."""
+    shares = [(words, unknown) for words in range(3, 13) for unknown in range(words // 2 + 1)] * 100
+    bins = Bins.of(np.array([unknown / words for words, unknown in shares]), np.ones(len(shares)))
+    window = Window(FULL, Shape({"sport": 1.0}, SHORT_ONES.confidence, bins))
+
+    window.add([("sport", 0.5, words, unknown) for words, unknown in shares])
+
+    assert window.measure().psi["vocabulary"] < 0.001
+
+
+@pytest.mark.parametrize("edge", [1 / 12, 1 / 7, 1 / 6, 2 / 3])
+def test_a_share_that_is_an_edge_is_served_in_the_bin_that_it_was_counted_in(edge: float) -> None:
+    bins = Bins.of(np.array([0.0] * 5 + [edge] * 5 + [1.0] * 5), np.ones(15))
+
+    assert bins == Bins([0.0, round(edge, 6)], [0.3333, 0.3333, 0.3333])
+    assert bins.index(edge) == 1
 
 
 @pytest.mark.parametrize("lang", ["ar", "en", "fr"])

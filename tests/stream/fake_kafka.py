@@ -89,9 +89,9 @@ class FakeKafka:
         self.faults: dict[str, str] = {}
         """What goes wrong at the next call of a client's method of this name."""
         self.refused = 0
+        """How many rounds of outputs are refused, each from its second one on."""
         self.transaction_takes = 0
         """Seconds; a producer that gives up before never gets it done."""
-        """How many rounds of outputs are refused, each from its second one on."""
         self.transactions: dict[str, FakeProducer] = {}
 
     # The group --------------------------------------------------------------------------------------------------

@@ -61,8 +61,8 @@ def records(*told: bytes | None, value: bytes = b'{"title": "a"}') -> list[Recor
 
 def classified(batch: list[Record]) -> Metrics:
     metrics = Metrics()
-    results = ClassifyStage(FakeModel(), Settings())(batch).results
-    metrics.classified(results, _traced(batch, results))
+    told = ClassifyStage(FakeModel(), Settings())(batch)
+    metrics.classified(told.results, told.words, _traced(batch, told.results))
     return metrics
 
 
@@ -89,6 +89,16 @@ def test_a_rejected_record_has_no_age_to_show() -> None:
 
     assert isinstance(results[0], Rejection)
     assert _traced(batch, results) == (1, f"{8:032x}")
+
+
+def test_one_alert_of_a_batch_is_the_exemplar_of_its_age() -> None:
+    metrics = Metrics()
+    metrics.alerted(
+        [told_by(None), told_by(parent(7), number=2), told_by(parent(8), number=3)], [], 1, (1, f"{7:032x}")
+    )
+
+    ((trace, _),) = exemplars(exposed(metrics.registry), "ajil_alert_age_seconds")
+    assert trace == f"{7:032x}"
 
 
 def told_by(*parents: bytes | None, number: int = 1) -> Alert:

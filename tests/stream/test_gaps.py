@@ -97,6 +97,41 @@ def test_records_held_back_for_a_while_are_no_gap() -> None:
     assert reading.log.asked == 0
 
 
+def test_records_held_back_before_the_end_leave_the_markers_behind_them_nothing_that_waits() -> None:
+    reading = Reading()
+    reading.read(0, 1, 2, 3)
+    reading.gaps.read_end(RAW, 5)
+    reading.read(2, 3)
+    assert reading.gaps.behind(RAW, 2) == 2
+    assert reading.gaps.behind(RAW, 4) == 5
+
+
+def test_a_loss_in_a_batch_that_is_read_again_is_counted_once() -> None:
+    reading = Reading()
+    reading.log.low = 40
+    reading.read(0, 1, 40, 41)
+    reading.gaps.start(RAW, 0)
+    reading.now += ASK_SECONDS
+    reading.read(0, 1, 40, 41)
+    assert reading.lost == 38
+    reading.log.low = 60
+    reading.now += ASK_SECONDS
+    reading.read(60)
+    assert reading.lost == 38 + 18
+
+
+def test_a_loss_that_was_not_known_yet_when_its_batch_was_read_again_is_counted_once() -> None:
+    reading = Reading()
+    reading.read(0, 2)
+    reading.log.low = 20
+    reading.read(20)
+    reading.gaps.start(RAW, 3)
+    reading.read(20)
+    reading.now += ASK_SECONDS
+    reading.read(21)
+    assert reading.lost == 17
+
+
 def test_markers_behind_the_last_record_are_nothing_that_waits() -> None:
     reading = Reading()
     reading.read(0, 1)

@@ -41,6 +41,8 @@ class BusyTransport:
         self.position = 0
         self.told: list[tuple[str, int]] = []
         """What was done, with the offset of the batch's first record."""
+        self.handed = 0
+        """Batches."""
         self.done = threading.Event()
 
     def open(self) -> None:
@@ -49,6 +51,7 @@ class BusyTransport:
     def read_ahead(self) -> list[Record]:
         records = [record(n) for n in range(self.position, min(5, self.position + FULL))]
         self.position += len(records)
+        self.handed += bool(records)
         return records
 
     def poll(self) -> list[Record]:
@@ -61,7 +64,10 @@ class BusyTransport:
         self, records: Sequence[Record], outputs: Sequence[Output], delivered: Callable[[], None], _: BatchSpan
     ) -> bool:
         first = records[0].place.offset
-        time.sleep(0.05)  # what the agent has in hand meanwhile shows in time, not at once
+        for _ in range(30_000):  # what the agent has in hand meanwhile shows in time, not at once
+            if [what for what, _ in self.told].count("classified") == self.handed:
+                break
+            time.sleep(0.001)
         if first in self.aborted:
             self.aborted.remove(first)
             self.position = first

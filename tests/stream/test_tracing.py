@@ -166,6 +166,19 @@ def test_a_protocol_that_is_not_spoken_is_refused() -> None:
         open_tracing("ajil-worker", environ)
 
 
+def test_the_protocol_of_traces_alone_holds_over_that_of_all_signals(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")
+    tracing = open_tracing("ajil-worker")
+    tracing.batches("t", "g").begin([record(None)]).end(done=True)
+    tracing.close(10)
+
+    assert len(collector.named("process t")) == 1
+
+
 # What a collector gets
 
 

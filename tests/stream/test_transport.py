@@ -10,12 +10,13 @@ from confluent_kafka import KafkaError
 from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
+from stream.caution import MAX_DEATHS
 from stream.metrics import Metrics
 from stream.patience import GaveUp
 from stream.records import Output, Record
 from stream.settings import Settings
 from stream.transport import Transport
-from tests.stream.fake_kafka import FakeClients, FakeKafka
+from tests.stream.fake_kafka import Committed, FakeClients, FakeKafka
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -165,6 +166,36 @@ def test_the_end_of_a_partition_is_no_error_and_no_batch(exactly_once: bool) -> 
     assert worker.publish(records)
     assert worker.transport.poll() == []
     assert "ajil_kafka_client_errors_total{" not in generate_latest(worker.metrics.registry).decode()
+
+
+def test_reading_ahead_of_a_backlog_without_end_is_progress_and_measures_it() -> None:
+    """Where each batch is taken up behind the one before, nothing polls."""
+    worker = Worker(kafka_with(40))
+    records = worker.poll()
+    lag = {"agent": "alerts", "topic": "raw", "partition": "0"}
+    for _ in range(3):
+        ahead = worker.transport.read_ahead()
+        worker.transport._patience.last_beat = 0.0
+        assert worker.publish(records)
+        records = ahead
+    worker.transport._patience.watch.__self__._measured = 0.0  # type: ignore[attr-defined]
+    worker.transport.read_ahead()
+    assert worker.transport.last_beat > 0
+    assert worker.metrics.registry.get_sample_value("ajil_consumer_lag_records", lag) == 28
+
+
+def test_a_record_that_comes_back_from_aborted_transactions_has_killed_nobody() -> None:
+    kafka = kafka_with(4)
+    kafka.committed[0] = Committed(0, "ajil starts=9 until=100 marks=1")
+    worker = Worker(kafka)
+    for _ in range(2 * MAX_DEATHS):
+        (record,) = worker.poll()
+        assert (record.place.offset, record.deaths) == (0, 1)
+        assert kafka.committed[0].metadata == "ajil starts=10 until=100 marks=2"
+        kafka.faults = {"send_offsets_to_transaction": "fail"}
+        assert not worker.publish([record])
+    assert worker.publish(worker.poll())
+    assert kafka.outputs == [(0, 0)]
 
 
 def lost(worker: Worker) -> float:
