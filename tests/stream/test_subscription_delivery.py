@@ -126,7 +126,7 @@ async def test_the_age_of_a_message_carries_the_trace_of_its_first_alert() -> No
     await desk.turns(1)
     (found,) = (
         sample.exemplar
-        for family in desk.registry.collect()
+        for family in desk.catalogue.registry.collect()
         for sample in family.samples
         if sample.name == "ajil_delivery_age_seconds_bucket" and sample.exemplar
     )
