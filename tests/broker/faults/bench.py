@@ -158,6 +158,8 @@ class Bench(ABC):
                     slot.tend()
             if time.monotonic() - max(begun, self.watcher.last) > self.quiet:
                 out = f"{len(self.watcher.events)} of {self.expected} are out"
+                if self.feeder.left or self.feeder.unplaced:
+                    out += f"; of the feed {self.feeder.left} wait for Kafka, {len(self.feeder.unplaced)} are not there"
                 raise Stalled(f"{what}: nothing came for {self.quiet:.0f} s, {out}")
             time.sleep(0.05)
 

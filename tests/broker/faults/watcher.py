@@ -37,6 +37,9 @@ class Watcher(threading.Thread):
                 "group.id": "watcher",
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",
+                # A broker that has just been killed may not know its last offsets at once; a reset to the end, which is
+                # the default, would leave out what it knows a moment later.
+                "auto.offset.reset": "earliest",
                 "reconnect.backoff.max.ms": 1000,
                 "log_level": 0,
             }
